@@ -1,0 +1,29 @@
+"""Facts, checked: what a token costs where, with source and date.
+
+Two subjects: the table that ships (:mod:`.token_prices`: which row a model name means) and the arithmetic of money
+(:mod:`.money`: what an attempt cost, what it can cost at most, and prices that the operator states). Prices are integer
+pico-dollars per token, amounts integer nano-dollars.
+"""
+
+from __future__ import annotations
+
+from trimaran.catalog.money import bound_nanos, cost_nanos, format_usd, price_from_usd
+from trimaran.catalog.token_prices import (
+    ModelFacts,
+    known_providers_of,
+    model_facts,
+    price_table_version,
+    token_price,
+)
+
+__all__ = [
+    "ModelFacts",
+    "bound_nanos",
+    "cost_nanos",
+    "format_usd",
+    "known_providers_of",
+    "model_facts",
+    "price_from_usd",
+    "price_table_version",
+    "token_price",
+]

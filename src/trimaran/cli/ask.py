@@ -1,0 +1,129 @@
+"""``trimaran ask``: one question through the library, with the figures and, if wanted, the decision."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trimaran.cli.output import next_step, note, print_json, print_table
+from trimaran.config import load
+from trimaran.dispatch.library import Router, RouterSettings
+from trimaran.dispatch.result import Result
+from trimaran.dispatch.snapshot import build_snapshot
+from trimaran.errors import ConfigError
+from trimaran.routing import Choice, explain
+
+__all__ = ["ask"]
+
+
+def ask(
+    prompt: str,
+    *,
+    path: str | None,
+    overrides: Mapping[str, object],
+    model: str | None,
+    max_tokens: int,
+    stream: bool,
+    explain: bool,
+    as_json: bool,
+    mock: bool,
+) -> int:
+    """Ask, print, account. Raises what the library raises."""
+    text = sys.stdin.read() if prompt == "-" else prompt
+    if not text.strip():
+        raise ConfigError("the question is empty", where="PROMPT", hint="trimaran ask 'What is 42 * 37?'")
+    environ = dict(os.environ)
+    with _providers(environ, mock), _router(path, environ, overrides) as router:
+        options: dict[str, Any] = {"max_tokens": max_tokens}
+        if model is not None:
+            options["model"] = model
+        choices = _decision(router, text, options) if explain else []
+        if explain and not as_json:
+            _show(choices)
+        if stream and not as_json:
+            return _stream(router, text, options)
+        result = router.route(text, **options)
+    if as_json:
+        print_json({**result, "decision": [msgspec.to_builtins(row) for row in _rows(choices)]})
+        return 0
+    print(result.response)
+    note(f"\n{_figures(result)}")
+    next_step(f"trimaran ledger {result.request_id}, or trimaran spend")
+    return 0
+
+
+@contextmanager
+def _providers(environ: MutableMapping[str, str], mock: bool) -> Iterator[None]:
+    if not mock:
+        yield
+        return
+    from trimaran.cli.simulated import simulated_providers
+
+    with simulated_providers(environ):
+        note("--mock: simulated providers answer")
+        yield
+
+
+def _router(path: str | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Router:
+    config = load(path, environ, overrides)
+    snapshot = build_snapshot(config, environ, version=1)
+    if not snapshot.models and not snapshot.wildcards:
+        raise ConfigError(
+            "no provider's credential was found",
+            where=path or "environment",
+            hint="set OPENAI_API_KEY or ANTHROPIC_API_KEY (trimaran doctor shows what was tried), or use --mock",
+        )
+    return Router(RouterSettings(snapshot, Path(config.ledger.dir)))
+
+
+def _stream(router: Router, text: str, options: dict[str, Any]) -> int:
+    for piece in router.stream(text, **options):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+    next_step("trimaran spend")
+    return 0
+
+
+def _decision(router: Router, text: str, options: dict[str, Any]) -> list[Choice]:
+    return router.explain(model=options.get("model"), input_tokens=len(text) // 4 + 1, max_tokens=options["max_tokens"])
+
+
+def _rows(choices: list[Choice]) -> list[Any]:
+    return explain(choices)
+
+
+def _show(choices: list[Choice]) -> None:
+    print_table(
+        ["try", "target", "ttft", "per token", "whole", "in flight", "circuit", "seen", "why"],
+        [
+            [
+                str(row.place) if row.place else "-",
+                row.target,
+                f"{row.ttft_s * 1000:.0f} ms",
+                f"{row.tpot_s * 1000:.1f} ms",
+                f"{row.total_s:.2f} s",
+                str(row.in_flight),
+                row.circuit,
+                str(row.samples),
+                row.reason + (" (probe)" if row.probe and "probe" not in row.reason else ""),
+            ]
+            for row in explain(choices)
+        ],
+        title="How it is decided (predictions for this request)",
+    )
+
+
+def _figures(result: Result) -> str:
+    cost = "cost unknown" if result.cost_nanos is None else f"${result.cost_nanos / 1e9:.9f}"
+    tried = "" if result.attempts == 1 else f" · {result.attempts} attempts"
+    return (
+        f"[{result.provider}] {result.model} · {result.latency_ms:.0f} ms · "
+        f"{result.input_tokens} + {result.output_tokens} tokens · {cost}{tried}"
+    )

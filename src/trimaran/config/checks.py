@@ -1,0 +1,197 @@
+"""What no single setting can decide: settings that contradict each other, and values computed from others.
+
+Runs once every setting by itself is right. Finds all problems, like the reader before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+from collections.abc import Mapping
+
+import msgspec
+
+from trimaran.config.reading import Path, dotted
+from trimaran.config.settings import Config, KeyConfig, ServerConfig
+from trimaran.errors import ConfigError
+from trimaran.types import Secret
+
+__all__ = ["CLIENT_KEY_VARIABLE", "Checker", "is_loopback"]
+
+CLIENT_KEY_VARIABLE = "TRIMARAN_KEY"
+"""Without configured keys, the key that clients must send. So a container needs no file to be reachable."""
+
+_SHORTEST_KEY = 16
+
+# Framing and connection headers are the gateway's own business; a second one of them breaks the message.
+_RESERVED_HEADERS = frozenset(
+    {
+        "accept-encoding",
+        "anthropic-version",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address. Names other than ``localhost`` could be anything."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Checker:
+    """Checks and completes one configuration."""
+
+    def __init__(self, config: Config, origin: str, environ: Mapping[str, str], places: dict[Path, str]) -> None:
+        self.problems: list[ConfigError] = []
+        self.warnings: list[str] = []
+        self._environ = environ
+        self._config = msgspec.structs.replace(config, origin=origin, places=places)
+
+    def finish(self) -> Config:
+        """The completed configuration; only usable when :attr:`problems` is empty."""
+        self._models()
+        self._providers()
+        keys = self._keys()
+        return msgspec.structs.replace(
+            self._config,
+            keys=keys,
+            server=self._server(bool(keys)),
+            ledger=msgspec.structs.replace(self._config.ledger, dir=self._ledger_folder()),
+        )
+
+    def _problem(self, path: Path, message: str, hint: str) -> None:
+        where = self._config.where(*path)
+        name = dotted(path)
+        self.problems.append(ConfigError(message if where == name else f"{name}: {message}", where=where, hint=hint))
+
+    def _models(self) -> None:
+        for name, model in self._config.models.items():
+            path: Path = ("models", name)
+            open_targets = [target for target in model.targets if target.endswith("/*")]
+            if name.endswith("/*"):
+                if len(model.targets) != 1 or not open_targets:
+                    self._problem(
+                        path, "a model for any name needs exactly one target for any name", "targets: [openai/*]"
+                    )
+                if model.limits != self._config.limits or model.slo:
+                    self._problem(
+                        path, "a model for any name cannot have limits or an SLO of its own", "set them in limits"
+                    )
+            elif open_targets:
+                self._problem(
+                    (*path, "targets"), "a target for any name needs a model for any name", f"call the model {name}/*"
+                )
+            if model.slo:
+                self.warnings.append(f"{dotted((*path, 'slo'))} is recorded, but nothing acts on it in this version")
+
+    def _providers(self) -> None:
+        for name, provider in self._config.providers.items():
+            path: Path = ("providers", name)
+            if name == "pool":
+                self._problem(path, "the name pool is taken: pool/... means replicas", "choose another name")
+            lowered = [header.lower() for header in provider.headers]
+            for header in provider.headers:
+                here: Path = (*path, "headers", header)
+                if header.lower() in _RESERVED_HEADERS or header.lower().startswith("proxy-"):
+                    self._problem(here, "this header is the gateway's own", "remove it")
+                elif header.lower() in _CREDENTIAL_HEADERS and provider.api_key is not None:
+                    self._problem(here, "there are two credentials", "keep api_key or this header")
+                elif lowered.count(header.lower()) > 1:
+                    self._problem(here, "the header is written twice", "keep one of them")
+
+    def _keys(self) -> dict[str, KeyConfig]:
+        found: dict[str, KeyConfig] = {}
+        owners: dict[bytes, str] = {}
+        for name, key in self._with_environment().items():
+            path: Path = ("keys", name)
+            if (key.key is None) == (key.digest == b""):
+                self._problem(path, "needs either key or digest", f"key: ${{{_variable_for(name)}}}")
+                continue
+            digest = key.digest
+            if key.key is not None:
+                text = key.key.reveal()
+                digest = hashlib.sha256(text.encode()).digest()
+                if len(text) < _SHORTEST_KEY:
+                    self.warnings.append(
+                        f"{dotted(path)} is shorter than {_SHORTEST_KEY} characters and can be guessed"
+                    )
+            if digest in owners:
+                self._problem(path, f"is the same key as {dotted(('keys', owners[digest]))}", "give each its own")
+            owners[digest] = name
+            found[name] = msgspec.structs.replace(key, key=None, digest=digest)
+        return found
+
+    def _with_environment(self) -> Mapping[str, KeyConfig]:
+        text = self._environ.get(CLIENT_KEY_VARIABLE, "").strip()
+        if self._config.keys or not text:
+            return self._config.keys
+        if not text.isascii() or not text.isprintable():
+            self.problems.append(
+                ConfigError(
+                    "holds a character that is not printable ASCII",
+                    where=CLIENT_KEY_VARIABLE,
+                    hint="choose another key",
+                )
+            )
+        return {"default": KeyConfig(key=Secret(text))}
+
+    def _server(self, has_keys: bool) -> ServerConfig:
+        server = self._config.server
+        if ("server", "admin_port") not in self._config.places:
+            admin_port = server.port + 1 if server.port else 0
+            server = msgspec.structs.replace(server, admin_port=admin_port)
+        if server.admin_port > 65535:
+            self._problem(("server", "port"), "leaves no room for the admin port after it", "set server.admin_port")
+        if server.port and server.port == server.admin_port:
+            self._problem(
+                ("server", "admin_port"), "is the port of the gateway itself", f"for example: {server.port + 1}"
+            )
+        if not is_loopback(server.host) and not has_keys:
+            self._problem(
+                ("server", "host"),
+                "others could use this address, and no key is configured",
+                f"add keys, or set {CLIENT_KEY_VARIABLE} to the key that clients must send, or listen on 127.0.0.1",
+            )
+        return server
+
+    def _ledger_folder(self) -> str:
+        home = self._environ.get("HOME", "") or _home_of_user()
+        folder = self._config.ledger.dir
+        if not folder:
+            state = self._environ.get("XDG_STATE_HOME", "")
+            # The XDG specification: a relative path in the variable is to be ignored.
+            base = state if state.startswith("/") else f"{home}/.local/state" if home else ""
+            folder = f"{base}/trimaran" if base else ""
+        elif folder.startswith("~/"):
+            folder = home + folder[1:] if home else ""
+        if not folder:
+            self._problem(
+                ("ledger", "dir"), "cannot be chosen: there is no home folder", "set ledger.dir, or TRIMARAN_LEDGER_DIR"
+            )
+        return folder
+
+
+def _home_of_user() -> str:
+    # Services and containers often run without HOME; the user database usually knows.
+    home = os.path.expanduser("~")
+    return home if home.startswith("/") else ""
+
+
+def _variable_for(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name.upper()) + "_KEY"

@@ -1,0 +1,230 @@
+"""The kinds of value that settings are made of, each with its bounds, its example and its JSON schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from trimaran.config.setting import Scalar, SecretText
+from trimaran.config.units import (
+    NANOS_PER_USD,
+    PICOS_PER_USD,
+    duration_text,
+    parse_duration,
+    parse_money,
+    parse_size,
+    parse_token_price,
+    size_text,
+)
+
+__all__ = [
+    "ADDRESS",
+    "DATE",
+    "DIGEST",
+    "EXACT_NAME",
+    "FLAG",
+    "FOLDER",
+    "MODEL_NAME",
+    "MONEY",
+    "NAME",
+    "PROVIDER_NAME",
+    "SECRET",
+    "TAG",
+    "TARGET",
+    "TOKEN_PRICE",
+    "URL",
+    "count",
+    "duration",
+    "name",
+    "size",
+    "text",
+]
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+PROVIDER_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
+EXACT_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}"
+MODEL_NAME = EXACT_NAME + r"|[a-z0-9][a-z0-9_-]{0,63}/\*"
+_TARGET = r"[a-z0-9][a-z0-9_-]{0,63}/(?:\*|[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,199})"
+
+_INTEGER = re.compile(r"[0-9]{1,15}")
+_HOST = re.compile(r"\[?[A-Za-z0-9.:_-]{1,253}\]?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+def count(least: int, most: int, *, example: str) -> Scalar:
+    """A whole number within bounds."""
+    expected = f"a whole number from {least} to {most}"
+
+    def parse(text: str) -> int:
+        if _INTEGER.fullmatch(text) is None or not least <= int(text) <= most:
+            raise ValueError(expected)
+        return int(text)
+
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return Scalar(parse, expected=expected, example=example, schema=schema)
+
+
+def duration(least: float, most: float, *, example: str) -> Scalar:
+    """Seconds within bounds, written with a unit."""
+    expected = f"a duration from {duration_text(least)} to {duration_text(most)}"
+
+    def parse(text: str) -> float:
+        seconds = parse_duration(text)
+        if not least <= seconds <= most:
+            raise ValueError(expected)
+        return seconds
+
+    schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)$"}
+    return Scalar(parse, expected=expected, example=example, schema=schema, show=duration_text)
+
+
+def size(least: int, most: int, *, example: str) -> Scalar:
+    """Bytes within bounds, written with a unit."""
+    expected = f"a size from {size_text(least)} to {size_text(most)}"
+
+    def parse(text: str) -> int:
+        value = parse_size(text)
+        if not least <= value <= most:
+            raise ValueError(expected)
+        return value
+
+    schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(B|kB|KB|KiB|MB|MiB|GB|GiB)$"}
+    return Scalar(parse, expected=expected, example=example, schema=schema, show=size_text)
+
+
+def name(pattern: str, *, expected: str, example: str) -> Scalar:
+    """Text that matches a pattern as a whole."""
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise ValueError(expected)
+        return text
+
+    return Scalar(parse, expected=expected, example=example, schema=_written(pattern), show=_shown)
+
+
+def text(most: int, *, expected: str, example: str) -> Scalar:
+    """Any printable text of limited length. Numbers and flags are taken as they are written."""
+
+    def parse(text: str) -> str:
+        if not 0 < len(text) <= most or not text.isprintable():
+            raise ValueError(f"{expected}, of at most {most} printable characters")
+        return text
+
+    schema = {"type": ["string", "number", "boolean"]}
+    return Scalar(parse, expected=expected, example=example, schema=schema, show=_shown)
+
+
+def _written(pattern: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^(?:{pattern})$"}
+
+
+def _shown(value: str) -> str:
+    return value or '""'
+
+
+def _scalar(
+    parse: Callable[[str], Any], expected: str, example: str, schema: dict[str, Any], show: Callable[[Any], str] = str
+) -> Scalar:
+    return Scalar(parse, expected=expected, example=example, schema=schema, show=show)
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("true or false")
+    return text == "true"
+
+
+def _address(text: str) -> str:
+    if _HOST.fullmatch(text) is None:
+        raise ValueError("an IP address or a host name")
+    return text.strip("[]")
+
+
+def _url(text: str) -> str:
+    """An absolute http(s) URL without credentials, query or fragment; no trailing slash."""
+    expected = "an http:// or https:// URL without credentials, query or fragment"
+    if not text.isascii() or not text.isprintable() or any(c in text for c in " \\\"'<>?#@"):
+        raise ValueError(expected)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or _HOST.fullmatch(parts.hostname) is None:
+        raise ValueError(expected)
+    if parts.port == 0:
+        raise ValueError("a URL with a usable port")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _folder(text: str) -> str:
+    if not text.isprintable() or not text.startswith(("/", "~/", "./", "../")):
+        raise ValueError("a path that starts with /, ~/ or ./")
+    return text
+
+
+def _date(text: str) -> str:
+    if _DATE.fullmatch(text) is None:
+        raise ValueError("a date such as 2026-01-31")
+    return text
+
+
+def _digest(text: str) -> bytes:
+    found = _DIGEST.fullmatch(text)
+    if found is None:
+        raise ValueError("sha256: and 64 lower-case hexadecimal digits")
+    return bytes.fromhex(found[1])
+
+
+def _at_most(parse: Callable[[str], int], most: int, expected: str) -> Callable[[str], int]:
+    # Also keeps every sum of them far below 2**63, the largest number that travels and is stored.
+    def bounded(text: str) -> int:
+        value = parse(text)
+        if value > most:
+            raise ValueError(expected)
+        return value
+
+    return bounded
+
+
+def _money_text(nanos: int) -> str:
+    whole, rest = divmod(nanos, NANOS_PER_USD)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") + " USD"
+
+
+_AMOUNT = r"([0-9]+(\.[0-9]+)? ?USD|\$[0-9]+(\.[0-9]+)?)"
+
+FLAG = _scalar(_flag, "true or false", "true", {"type": "boolean"}, lambda value: "true" if value else "false")
+ADDRESS = _scalar(_address, "an IP address or a host name", "127.0.0.1", {"type": "string"})
+URL = _scalar(_url, "an http:// or https:// URL", "https://llm.example.com", {"type": "string"}, _shown)
+FOLDER = _scalar(_folder, "a path", "/var/lib/trimaran", {"type": "string"}, _shown)
+DATE = _scalar(_date, "a date", "2026-01-31", {"type": "string", "pattern": f"^{_DATE.pattern}$"}, _shown)
+DIGEST = _scalar(
+    _digest,
+    "a SHA-256 digest",
+    "sha256:" + "0123456789abcdef" * 4,
+    _written(_DIGEST.pattern),
+    lambda value: "sha256:" + value.hex(),
+)
+MONEY = _scalar(
+    _at_most(parse_money, 10**6 * NANOS_PER_USD, "an amount of at most 1000000 USD"),
+    "an amount in USD",
+    "0.05 USD",
+    _written(_AMOUNT),
+    _money_text,
+)
+TOKEN_PRICE = _scalar(
+    _at_most(parse_token_price, PICOS_PER_USD, "a price of at most 1 USD for one token"),
+    "a price in USD for a number of tokens",
+    "0.15 USD/1M",
+    _written(_AMOUNT + r" ?/ ?(token|1[kK]|1M)"),
+    lambda picos: f"{picos} pico-dollars",
+)
+SECRET = SecretText(expected="a reference to a credential", example='"${MY_API_KEY}"')
+TAG = text(256, expected="text", example="platform")
+TARGET = name(
+    _TARGET,
+    expected="a target, written provider/model (or provider/* where every model of it is meant)",
+    example="openai/gpt-4o-mini",
+)

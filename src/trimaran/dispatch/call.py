@@ -1,0 +1,671 @@
+"""The life of one request: attempts in order until one answers, within one deadline, attempt budget and cost cap.
+
+A :class:`Call` owns the decision what to do next; an :class:`Attempt` is one exchange with one target and knows what has
+arrived. Neither awaits anything: they are driven by callbacks from the upstream connection, by the dispatcher's coarse
+tick and by the client's side (``cancel``, ``pause``, ``resume``).
+
+What commits an answer is its first *content* event (or, when it is not streamed, the whole body). Until then a failed
+attempt is invisible to the client and the next one may be tried; afterwards there is only finishing or reporting
+truthfully.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trimaran.catalog import cost_nanos
+from trimaran.errors import (
+    AllAttemptsFailed,
+    AttemptError,
+    CostCapExceeded,
+    DeadlineExceeded,
+    LimitExceeded,
+    MalformedAnswer,
+    NoFirstToken,
+    RateLimited,
+    Rejected,
+    RequestError,
+    Retry,
+    StreamStalled,
+    TrimaranError,
+    Unavailable,
+)
+from trimaran.ledger.records import CANCELLED, FAILED, OK, REJECTED, Settled, Started
+from trimaran.routing import Abandoned, Choice, Completed, Failed, FirstToken, RouteRequest, Sent, learn, order
+from trimaran.types import Limits, Usage
+from trimaran.wire import Dialect, Envelope, StreamRelay, stream_relay, unary_answer, upstream_body
+
+if TYPE_CHECKING:
+    from trimaran.dispatch.dispatcher import Dispatcher
+    from trimaran.dispatch.ports import Handle, Sink
+    from trimaran.dispatch.runtime import Route, TargetRuntime
+
+__all__ = ["Attempt", "Call", "Inbound"]
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""The largest answer that is held whole (unary, or an error's body). Images in base64 stay well below it."""
+
+UNARY_S_PER_TOKEN = 0.05
+"""An answer that is not streamed shows nothing until it is complete, so its limit is the TTFT limit plus this for each
+output token it may have: 20 tokens/s is slower than any target a person would wait for."""
+
+DEFAULT_OUTPUT_TOKENS = 1024
+"""Assumed where neither client nor target names a limit."""
+
+PAUSE_HERE_S = 0.1
+"""Wait before the same target is asked again after a server fault, times 1 to 2."""
+
+MAX_WAIT_S = 20.0
+"""The longest that a request waits for a lone rate-limited target to reopen; beyond it the client is told instead."""
+
+LINGER_S = 1.0
+"""How long a connection may take to finish its body after the end marker before it is dropped."""
+
+
+class Inbound(msgspec.Struct, eq=False):
+    """A request as a shell hands it over: read just enough, authenticated, not yet tried anywhere."""
+
+    request_id: str
+    dialect: Dialect
+    envelope: Envelope
+    route: Route
+    limits: Limits
+    tenant: str
+    key_id: str = ""
+    tags: str = ""
+    """As ``ledger.records.encode_tags`` gives them."""
+    forwarded: bytes = b""
+    """Header lines of the client that may travel, each ended by CRLF; only sent to targets of the same dialect."""
+
+
+class Attempt(msgspec.Struct, eq=False):
+    """One try at one target. Implements :class:`~trimaran.dispatch.ports.Exchange`.
+
+    A struct and not a class with ``__init__``, as is :class:`Call`: one is built for every attempt, in half the time.
+    """
+
+    call: Call
+    number: int
+    runtime: TargetRuntime
+    choice: Choice
+    started_s: float
+    bound: int | None
+    """The most it can cost, in nano-dollars; ``None`` is unknown."""
+    sent_s: float = 0.0
+    first_s: float = 0.0
+    status: int = 0
+    headers: dict[bytes, bytes] = {}
+    """The answer's; valid until the exchange has ended."""
+    handle: Handle | None = None
+    relay: StreamRelay | None = None
+    usage: Usage | None = None
+    estimated: bool = False
+    finish_reason: str = ""
+    ended: bool = False
+    body: bytes = b""
+    """What has arrived of an answer that is not streamed."""
+    rest: list[bytes] | None = None
+    """The further pieces of a body that came in several."""
+    size: int = 0
+    fresh: bool = False
+    """Something has arrived since the last check."""
+    quiet_since: float = 0.0
+
+    # Exchange
+
+    def on_sent(self) -> None:
+        self.sent_s = self.call.now()
+
+    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        call = self.call
+        if status == 200 and call.inbound.envelope.stream:
+            self.relay = stream_relay(call.inbound.dialect, call.inbound.envelope, self.runtime.target)
+
+    def on_data(self, data: bytes) -> None:
+        if self.ended:
+            return
+        relay = self.relay
+        if relay is None:
+            self._collect(data)
+            return
+        self.fresh = True
+        try:
+            out = relay.feed(data)
+        except AttemptError as error:
+            self.call.attempt_failed(self, error)
+            return
+        call = self.call
+        if not self.first_s and relay.content_seen:
+            call.attempt_first(self)
+        if out:
+            call.sink.data(out)
+        if relay.complete:
+            call.attempt_done(self, b"")
+
+    def on_end(self) -> None:
+        if self.ended:
+            self.call.release(self)
+            return
+        relay = self.relay
+        try:
+            if relay is not None:
+                tail = relay.finish()
+                if not self.first_s:
+                    self.call.attempt_first(self)
+                self.call.attempt_done(self, tail)
+            elif self.status == 200:
+                self._answer(self._whole())
+            else:
+                raise self._refusal(self._whole())
+        except AttemptError as error:
+            self.call.attempt_failed(self, error)
+
+    def on_error(self, error: AttemptError) -> None:
+        if self.ended:
+            self.call.release(self)
+        elif self.status >= 300 and not isinstance(error, NoFirstToken):
+            # The refusal's head has arrived; a body that breaks off does not change what it says.
+            self.call.attempt_failed(self, self._refusal(self._whole()))
+        else:
+            self.call.attempt_failed(self, error)
+
+    # limits
+
+    def check(self, now: float, limits: Limits) -> AttemptError | None:
+        """The limit this attempt has overrun at ``now``, if any. Connecting is limited by the upstream itself."""
+        if not self.sent_s:
+            return None
+        if not self.first_s:
+            limit = limits.ttft_s if self.call.inbound.envelope.stream else self.call.unary_limit_s()
+            if self.choice.patience_s is not None:
+                limit = min(limit, self.choice.patience_s)
+            if now - self.sent_s >= limit:
+                seen = f"status {self.status} and then nothing" if self.status else "no answer"
+                return NoFirstToken(f"{seen} within {limit:g} s")
+            return None
+        if self.fresh or self.call.paused:
+            self.fresh = False
+            self.quiet_since = now
+        elif now - self.quiet_since >= limits.idle_s:
+            return StreamStalled(f"nothing more within {limits.idle_s:g} s")
+        return None
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Seconds to the first content; ``None`` while there is none, or where the answer is not streamed."""
+        return self.first_s - self.started_s if self.first_s else None
+
+    def settle_usage(self) -> None:
+        """Fix ``usage``: what the target reported, otherwise an estimate from what was seen, marked as such."""
+        if self.usage is not None:
+            return
+        relay = self.relay
+        if relay is not None:
+            self.finish_reason = relay.finish_reason
+        if relay is not None and relay.usage is not None and relay.complete:
+            self.usage = relay.usage
+            return
+        self.estimated = True
+        seen = 0 if relay is None else relay.content_events
+        reported = None if relay is None else relay.usage
+        inputs = self.call.inbound.envelope.input_tokens
+        if reported is None:
+            self.usage = Usage(input_tokens=inputs, output_tokens=seen)
+        else:
+            reported.output_tokens = max(reported.output_tokens, seen)
+            self.usage = reported
+
+    def _collect(self, data: bytes) -> None:
+        if not self.body:
+            self.body = data
+        elif self.rest is None:
+            self.rest = [data]
+        else:
+            self.rest.append(data)
+        self.size += len(data)
+        if self.size > MAX_ANSWER_BYTES:
+            self.call.attempt_failed(
+                self, MalformedAnswer(f"the answer is larger than {MAX_ANSWER_BYTES // 2**20} MiB")
+            )
+
+    def _whole(self) -> bytes:
+        return self.body if self.rest is None else b"".join((self.body, *self.rest))
+
+    def _answer(self, body: bytes) -> None:
+        call = self.call
+        out, self.usage, self.finish_reason = unary_answer(call.inbound.dialect, self.runtime.target, body)
+        call.attempt_done(self, out)
+
+    def _refusal(self, body: bytes) -> AttemptError:
+        retry_after = content_type = b""
+        for name, value in self.headers.items():
+            lower = name.lower()
+            if lower == b"retry-after":
+                retry_after = value
+            elif lower == b"content-type":
+                content_type = value
+        if 200 <= self.status < 400:
+            return MalformedAnswer(f"unexpected status {self.status}", upstream_status=self.status)
+        return self.runtime.dialect.read_error(self.status, retry_after or None, content_type.decode("latin-1"), body)
+
+
+class Call(msgspec.Struct, eq=False):
+    """One request through all of its attempts."""
+
+    dispatcher: Dispatcher
+    inbound: Inbound
+    sink: Sink
+    started_s: float
+    attempt: Attempt | None = None
+    """The one under way, or the last one."""
+    attempts: int = 0
+    choices: list[Choice] = []
+    committed: bool = False
+    done: bool = False
+    paused: bool = False
+    cost_nanos: int | None = None
+    """The answering attempt's cost once it is settled; ``None`` is unknown."""
+    tried: dict[str, int] = {}
+    """How often each target was asked."""
+    errors: list[tuple[str, TrimaranError]] = []
+    refused: RequestError | None = None
+    spent_nanos: int = 0
+    resume_at: float = 0.0
+    resume_choice: Choice | None = None
+
+    # the client's side
+
+    def cancel(self) -> None:
+        """The client is gone: drop the exchange under way and settle what is known. Idempotent."""
+        if self.done:
+            return
+        attempt = self.attempt
+        self._close()
+        if attempt is None or attempt.ended:
+            return
+        self._end(attempt)
+        now = self.now()
+        attempt.settle_usage()
+        self._learn_abandoned(attempt, now)
+        self._record(attempt, now, CANCELLED, 499, "client_disconnected")
+
+    def pause(self) -> None:
+        """The client reads too slowly; stop reading from the target."""
+        self.paused = True
+        if self.attempt is not None and self.attempt.handle is not None:
+            self.attempt.handle.pause()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        self.paused = False
+        if self.attempt is not None and self.attempt.handle is not None:
+            self.attempt.handle.resume()
+
+    # the dispatcher's side
+
+    def now(self) -> float:
+        """Monotonic seconds of the dispatcher's clock."""
+        return self.dispatcher.now()
+
+    def start(self) -> None:
+        """Order the targets and send the first attempt."""
+        self._order(self.started_s)
+        self._next(self.started_s)
+
+    def unary_limit_s(self) -> float:
+        """How long an answer that is not streamed may take."""
+        tokens = self.inbound.envelope.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+        return self.inbound.limits.ttft_s + UNARY_S_PER_TOKEN * tokens
+
+    def tick(self, now: float) -> None:
+        """Check every limit. Called a few times a second for each call under way."""
+        attempt = self.attempt
+        if now >= self.started_s + self.inbound.limits.deadline_s:
+            self._overdue(attempt)
+        elif attempt is not None:
+            error = attempt.check(now, self.inbound.limits)
+            if error is not None:
+                self.attempt_failed(attempt, error)
+        elif self.resume_choice is not None and now >= self.resume_at:
+            choice, self.resume_choice = self.resume_choice, None
+            self._launch(choice, now)
+
+    def release(self, attempt: Attempt) -> None:
+        """A finished attempt's connection has become free (or is gone)."""
+        self.dispatcher.lingering.pop(attempt, None)
+        attempt.call = _NOBODY
+
+    # attempts
+
+    def attempt_first(self, attempt: Attempt) -> None:
+        """First content has arrived: this attempt answers."""
+        attempt.first_s = now = self.now()
+        self.committed = True
+        choice = attempt.choice
+        learn(
+            self.dispatcher.state,
+            FirstToken(
+                choice.target,
+                now - attempt.started_s,
+                self.inbound.envelope.input_tokens,
+                choice.in_flight,
+                choice.probe,
+            ),
+            now,
+        )
+        self.sink.begin(self)
+
+    def attempt_done(self, attempt: Attempt, body: bytes) -> None:
+        """The attempt's answer is complete; ``body`` is all of it, or what is left of a stream."""
+        attempt.ended = True
+        now = self.now()
+        attempt.settle_usage()
+        usage = attempt.usage
+        choice = attempt.choice
+        learn(
+            self.dispatcher.state,
+            Completed(
+                choice.target,
+                attempt.ttft_s,
+                now - attempt.started_s,
+                usage.output_tokens if usage is not None else 0,
+                self.inbound.envelope.input_tokens,
+                choice.in_flight,
+                choice.probe,
+            ),
+            now,
+        )
+        self._record(attempt, now, OK, attempt.status, "")
+        self._close()
+        if attempt.relay is None:
+            self.sink.answer(self, body)
+            attempt.call = _NOBODY
+            return
+        self.dispatcher.lingering[attempt] = now + LINGER_S
+        if body:
+            self.sink.data(body)
+        self.sink.end(self)
+
+    def attempt_failed(self, attempt: Attempt, error: AttemptError) -> None:
+        """The attempt is over without an answer."""
+        if attempt.ended:
+            return
+        self._end(attempt)
+        now = self.now()
+        self._learn_failed(attempt, type(error), error.retry_after_s, now)
+        if self.committed:
+            attempt.settle_usage()
+        status = REJECTED if isinstance(error, Rejected) else FAILED
+        self._record(attempt, now, status, error.upstream_status, error.code, error.message)
+        self.errors.append((attempt.runtime.id, error))
+        if self.committed or error.retry is Retry.NEVER:
+            self._fail(error)
+        elif now >= self.started_s + self.inbound.limits.deadline_s:
+            self._overdue(None)
+        else:
+            self._again(attempt, error, now)
+
+    # deciding
+
+    def _order(self, now: float) -> None:
+        inbound = self.inbound
+        envelope = inbound.envelope
+        dispatcher = self.dispatcher
+        request = RouteRequest(envelope.input_tokens, envelope.max_output_tokens, envelope.stream)
+        self.choices = order(request, inbound.route.policy, dispatcher.state, now, dispatcher.random())
+
+    def _again(self, attempt: Attempt, error: AttemptError, now: float) -> None:
+        """Decide on the next attempt after a failure that another attempt may mend."""
+        if self.attempts >= self.inbound.limits.max_attempts:
+            self._give_up()
+            return
+        self._order(now)
+        here = error.retry is Retry.HERE and self.tried[attempt.runtime.id] == 1
+        if here and any(c.admitted and c.target == attempt.runtime.id for c in self.choices):
+            pause_s = PAUSE_HERE_S * (1.0 + self.dispatcher.random()) if error.upstream_status else 0.0
+            self._wait(attempt.choice, now, pause_s)
+            return
+        if self._next(now):
+            return
+        wait = error.retry_after_s if isinstance(error, RateLimited) else None
+        if wait is not None and wait <= MAX_WAIT_S and now + wait < self.started_s + self.inbound.limits.deadline_s:
+            self._wait(attempt.choice, now, wait)
+        else:
+            self._give_up()
+
+    def _next(self, now: float) -> bool:
+        """Send to the best admitted target not yet tried. False (on a retry) when there is none."""
+        for choice in self.choices:
+            if choice.admitted and choice.target not in self.tried and self._launch(choice, now):
+                return True
+        if self.errors:
+            return False
+        self._fail(self.refused or self._no_target())
+        return True
+
+    def _wait(self, choice: Choice, now: float, pause_s: float) -> None:
+        if pause_s <= 0.0:
+            self._launch(choice, now)
+            return
+        self.attempt = None
+        self.resume_choice = choice
+        self.resume_at = now + pause_s
+
+    def _launch(self, choice: Choice, now: float) -> bool:
+        """Reserve, record and send. False when this target cannot take the request at all."""
+        inbound = self.inbound
+        target = choice.target
+        runtime = inbound.route.targets[target]
+        envelope = inbound.envelope
+        try:
+            body = upstream_body(inbound.dialect, envelope, runtime.target)
+        except RequestError as error:
+            self.refused = error
+            self.tried[target] = 0
+            return False
+        # A token stands for at least one byte, so the body's length bounds the input tokens.
+        bound = runtime.bound_nanos(len(envelope.body), envelope.max_output_tokens)
+        limits = inbound.limits
+        if limits.max_cost_nanos is not None and not self._fits(runtime, bound, limits.max_cost_nanos):
+            return True
+        self.attempts = number = self.attempts + 1
+        self.tried[target] = self.tried.get(target, 0) + 1
+        self.attempt = attempt = Attempt(self, number, runtime, choice, now, bound)
+        dispatcher = self.dispatcher
+        dispatcher.journal.append(self._started(attempt))
+        learn(dispatcher.state, Sent(target, envelope.input_tokens, choice.probe), now)
+        forwarded = inbound.forwarded if runtime.dialect is inbound.dialect else b""
+        payload = runtime.payload(forwarded, body)
+        attempt.handle = dispatcher.upstream.send(runtime, payload, attempt, limits.connect_s)
+        return True
+
+    def _fits(self, runtime: TargetRuntime, bound: int | None, cap: int) -> bool:
+        """Whether one more attempt stays under the cost cap; fails the request when not."""
+        if bound is not None and self.spent_nanos + bound <= cap:
+            return True
+        if bound is None:
+            why = "its price is unknown, so it cannot be kept under a cost cap"
+        else:
+            why = f"it may cost up to {bound / 1e9:.6f} USD, {self.spent_nanos / 1e9:.6f} USD are spent"
+        self._fail(CostCapExceeded(f"{runtime.id} was not asked: {why}; the cap is {cap / 1e9:.6f} USD"))
+        return False
+
+    # ends
+
+    def _overdue(self, attempt: Attempt | None) -> None:
+        limit = self.inbound.limits.deadline_s
+        error = DeadlineExceeded(f"no complete answer within the deadline of {limit:g} s")
+        if attempt is not None and not attempt.ended:
+            self._end(attempt)
+            now = self.now()
+            # The deadline is the client's patience, not a limit the target broke: a long answer is no failure of it.
+            self._learn_abandoned(attempt, now)
+            attempt.settle_usage()
+            self._record(attempt, now, FAILED, 0, error.code, error.message)
+        self._fail(error)
+
+    def _give_up(self) -> None:
+        if len(self.errors) == 1:
+            self._fail(self.errors[0][1])
+        else:
+            self._fail(AllAttemptsFailed(self.errors))
+
+    def _no_target(self) -> TrimaranError:
+        reasons = "; ".join(f"{choice.target}: {choice.reason}" for choice in self.choices)
+        message = f"no target of {self.inbound.envelope.model!r} can take a request now ({reasons})"
+        again = min((choice.retry_at for choice in self.choices if choice.retry_at), default=0.0)
+        retry_after_s = max(0.0, again - self.now()) if again else None
+        # Healthy targets that asked for a pause are a matter of rate; with a broken one among them it is more than that.
+        resting = self.choices and all(choice.circuit == "closed" for choice in self.choices)
+        kind = LimitExceeded if resting else Unavailable
+        return kind(message, retry_after_s=retry_after_s)
+
+    def _fail(self, error: TrimaranError) -> None:
+        self._close()
+        attempt = self.attempt
+        now = self.now()
+        self.dispatcher.metrics.observe(
+            self.inbound.route.policy.name,
+            attempt.runtime.id if attempt is not None else "",
+            error.status,
+            self.inbound.envelope.stream,
+            None,
+            now - self.started_s,
+            0,
+            0,
+            0,
+            self.attempts,
+        )
+        self.sink.fail(self, error)
+
+    def _close(self) -> None:
+        self.done = True
+        self.resume_choice = None
+        self.dispatcher.active.discard(self)
+
+    def _learn_abandoned(self, attempt: Attempt, now: float) -> None:
+        choice = attempt.choice
+        event = Abandoned(
+            choice.target,
+            now - attempt.started_s,
+            attempt.ttft_s,
+            self.inbound.envelope.input_tokens,
+            choice.in_flight,
+            choice.probe,
+        )
+        learn(self.dispatcher.state, event, now)
+
+    def _learn_failed(
+        self, attempt: Attempt, error: type[TrimaranError], retry_after_s: float | None, now: float
+    ) -> None:
+        choice = attempt.choice
+        event = Failed(
+            choice.target,
+            error,
+            now - attempt.started_s,
+            retry_after_s,
+            attempt.ttft_s,
+            self.inbound.envelope.input_tokens,
+            choice.in_flight,
+            choice.probe,
+        )
+        learn(self.dispatcher.state, event, now)
+
+    def _end(self, attempt: Attempt) -> None:
+        attempt.ended = True
+        if attempt.handle is not None:
+            attempt.handle.abort()
+
+    # records
+
+    def _started(self, attempt: Attempt) -> Started:
+        inbound = self.inbound
+        target = attempt.runtime.target
+        envelope = inbound.envelope
+        # By position, in the order of the record: half the time of names. The order is part of the journal's format.
+        return Started(
+            inbound.request_id,
+            attempt.number,
+            self.dispatcher.clock.wall_ns(),
+            inbound.tenant,
+            inbound.key_id,
+            inbound.tags,
+            inbound.route.policy.name,
+            target.id,
+            target.provider,
+            target.upstream_model,
+            inbound.dialect.name,
+            target.dialect,
+            envelope.stream,
+            target.simulated,
+            attempt.bound,
+            envelope.input_tokens,
+            envelope.max_output_tokens,
+            attempt.choice.reason,
+            self.dispatcher.snapshot.version,
+            self.dispatcher.worker,
+        )
+
+    def _record(self, attempt: Attempt, now: float, status: str, http_status: int, code: str, reason: str = "") -> None:
+        """Journal the attempt's end and count it; sets the call's cost when it is the answer."""
+        inbound = self.inbound
+        price = attempt.runtime.price
+        usage = attempt.usage
+        cost: int | None = 0
+        if usage is not None:
+            cost = cost_nanos(price, usage) if price is not None else None
+            self.spent_nanos += cost or 0
+        ttft_s = attempt.ttft_s
+        dispatcher = self.dispatcher
+        dispatcher.journal.append(
+            Settled(
+                inbound.request_id,
+                attempt.number,
+                dispatcher.clock.wall_ns(),
+                inbound.tenant,
+                status,
+                http_status,
+                code,
+                attempt.finish_reason,
+                price.version if price is not None else "",
+                attempt.estimated,
+                reason,
+                None if ttft_s is None else int(ttft_s * 1e6),
+                int((now - attempt.started_s) * 1e6),
+                usage,
+                cost,
+            )
+        )
+        dispatcher.metrics.attempt(attempt.runtime.id, code or status)
+        if status != OK:
+            attempt.call = _NOBODY
+        if status in (FAILED, REJECTED):
+            return
+        self.cost_nanos = cost
+        dispatcher.metrics.observe(
+            inbound.route.policy.name,
+            attempt.runtime.id,
+            http_status,
+            inbound.envelope.stream,
+            ttft_s,
+            now - self.started_s,
+            usage.input_tokens if usage is not None else 0,
+            usage.output_tokens if usage is not None else 0,
+            cost,
+            self.attempts,
+        )
+
+
+class _Nobody:
+    """Stands for the call of an attempt that is over: it breaks the circle of the two, so that both are freed at once
+    and memory is used again while it is still in the cache, instead of waiting for the garbage collector."""
+
+    def release(self, attempt: Attempt) -> None:
+        """Nothing is held any more."""
+
+
+_NOBODY: Any = _Nobody()

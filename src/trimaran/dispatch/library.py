@@ -1,0 +1,416 @@
+"""The library's faces: one dispatch, awaited or called.
+
+:class:`AsyncRouter` runs on the caller's event loop. :class:`Router` is its synchronous face, with a private loop on a
+thread of its own, started when first used. Both speak ``openai.chat`` to the dispatcher, so that the library has exactly
+the gateway's translation, failover and accounting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from trimaran.config import load
+from trimaran.dispatch.call import Call, Inbound
+from trimaran.dispatch.dispatcher import TICK_S, Dispatcher, tighten
+from trimaran.dispatch.http1 import HttpUpstream
+from trimaran.dispatch.memory import MemoryJournal, NoMetrics
+from trimaran.dispatch.result import Result
+from trimaran.dispatch.runtime import Route
+from trimaran.dispatch.snapshot import build_snapshot
+from trimaran.dispatch.text import StreamText, answer_of
+from trimaran.errors import ConfigError, InvalidRequest, TrimaranError
+from trimaran.ledger.ids import IdSource
+from trimaran.ledger.ingestor import Ingestor
+from trimaran.ledger.journal import JournalWriter
+from trimaran.routing import Choice
+from trimaran.types import DEFAULT_TENANT, Snapshot, Usage
+from trimaran.wire import DIALECTS
+from trimaran.wire.events import Answer
+
+__all__ = ["DEFAULT_MAX_TOKENS", "AsyncRouter", "MultiCloudRouter", "Prompt", "Router", "RouterSettings"]
+
+Prompt = str | Sequence[Mapping[str, Any]]
+"""A question, or chat messages as ``{"role": …, "content": …}``."""
+
+DEFAULT_MAX_TOKENS = 256
+"""Enough for an answer to a question, and a bound on what a mistyped loop can cost."""
+
+_DIALECT = DIALECTS["openai.chat"]
+_T = TypeVar("_T")
+
+
+class RouterSettings(msgspec.Struct, frozen=True):
+    """What a router serves and whether it keeps a ledger. ``ledger`` is a folder; ``None`` keeps figures in memory only."""
+
+    snapshot: Snapshot
+    ledger: Path | None = None
+
+
+class _Sink:
+    """Collects an answer for a waiting coroutine; for streams it hands on each piece as it comes."""
+
+    __slots__ = ("_wake", "body", "call", "error", "finished", "pieces")
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.pieces: list[bytes] = []
+        self.error: TrimaranError | None = None
+        self.finished = False
+        self.call: Call | None = None
+        self._wake: asyncio.Future[None] | None = None
+
+    def answer(self, call: Call, body: bytes) -> None:
+        self.body = body
+        self._done(call)
+
+    def begin(self, call: Call) -> None:
+        self.call = call
+
+    def data(self, data: bytes) -> None:
+        self.pieces.append(data)
+        self._signal()
+
+    def end(self, call: Call) -> None:
+        self._done(call)
+
+    def fail(self, call: Call, error: TrimaranError) -> None:
+        self.error = error
+        self._done(call)
+
+    async def wait(self) -> None:
+        """Return when there is something new: a piece, the end or an error."""
+        if self.pieces or self.finished:
+            return
+        self._wake = asyncio.get_running_loop().create_future()
+        await self._wake
+
+    def _done(self, call: Call) -> None:
+        self.call = call
+        self.finished = True
+        self._signal()
+
+    def _signal(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+
+class AsyncRouter:
+    """Routes chat requests on the running event loop. Use as an async context manager, or call :meth:`close`."""
+
+    def __init__(self, settings: RouterSettings) -> None:
+        self._settings = settings
+        self._dispatcher: Dispatcher | None = None
+        self._upstream: HttpUpstream | None = None
+        self._writer: JournalWriter | None = None
+        self._ingestor: Ingestor | None = None
+        self._journal = MemoryJournal()
+        self._ids = IdSource()
+        self._beating = False
+
+    @classmethod
+    def from_config(cls, path: str | None = None, *, ledger: str | Path | None = None) -> AsyncRouter:
+        """A router for a configuration file, or for the credentials in the environment when ``path`` is ``None``.
+
+        Raises :class:`~trimaran.errors.ConfigError`.
+        """
+        return cls(_settings(path, os.environ, ledger))
+
+    async def __aenter__(self) -> AsyncRouter:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def route(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        prefer_fast: bool = True,
+        max_tokens: int = DEFAULT_MAX_TOKENS,
+        timeout_s: float | None = None,
+        max_cost_usd: float | None = None,
+        **options: Any,
+    ) -> Result:
+        """One whole answer.
+
+        ``model`` is a public model; by default the only configured one, or ``auto``. ``options`` are further members of an
+        OpenAI chat request (``temperature``, ``stop`` …). Raises :class:`~trimaran.errors.AllAttemptsFailed` (a
+        ``RuntimeError``) when several targets failed, another :class:`~trimaran.errors.TrimaranError` otherwise.
+        """
+        body = self._body(prompt, model, max_tokens, stream=False, options=options)
+        sink = _Sink()
+        call = self._submit(body, prefer_fast, timeout_s, max_cost_usd, sink)
+        try:
+            await sink.wait()
+        finally:
+            call.cancel()
+        if sink.error is not None:
+            raise sink.error
+        return _result(call, answer_of(sink.body))
+
+    async def stream(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        prefer_fast: bool = True,
+        max_tokens: int = DEFAULT_MAX_TOKENS,
+        timeout_s: float | None = None,
+        max_cost_usd: float | None = None,
+        **options: Any,
+    ) -> AsyncIterator[str]:
+        """The answer's text piece by piece. Leaving the loop early cancels the request at the target."""
+        body = self._body(prompt, model, max_tokens, stream=True, options=options)
+        sink = _Sink()
+        text = StreamText()
+        call = self._submit(body, prefer_fast, timeout_s, max_cost_usd, sink)
+        try:
+            while True:
+                await sink.wait()
+                pieces, sink.pieces = sink.pieces, []
+                for piece in pieces:
+                    for delta in text.feed(piece):
+                        yield delta
+                if sink.error is not None:
+                    raise sink.error
+                if sink.finished and not sink.pieces:
+                    return
+        finally:
+            call.cancel()
+
+    def explain(
+        self, *, model: str | None = None, input_tokens: int = 100, max_tokens: int = DEFAULT_MAX_TOKENS
+    ) -> list[Choice]:
+        """The order in which a request of this size would be tried now, with the reasons."""
+        return self._ready().explain(self._model(model), input_tokens, max_tokens)
+
+    def stats(self) -> dict[str, dict[str, object]]:
+        """Latencies (ms), errors and cost by provider, as this router has seen them."""
+        return self._journal.stats()
+
+    async def close(self) -> None:
+        """Drop what is under way, close connections, finish the ledger."""
+        if self._dispatcher is not None:
+            self._dispatcher.abort()
+        if self._upstream is not None:
+            self._upstream.close()
+        if self._writer is not None:
+            self._writer.close()
+        if self._ingestor is not None:
+            await asyncio.to_thread(self._ingestor.stop)
+        self._dispatcher = self._upstream = self._writer = self._ingestor = None
+        await asyncio.sleep(0)
+
+    # inside
+
+    def _ready(self) -> Dispatcher:
+        if self._dispatcher is None:
+            loop = asyncio.get_running_loop()
+            folder = self._settings.ledger
+            if folder is not None:
+                self._writer = JournalWriter(folder / "journal", f"library-{os.getpid()}")
+                self._journal = MemoryJournal(self._writer)
+                self._ingestor = Ingestor(folder / "ledger.sqlite3", folder / "journal")
+                self._ingestor.start()
+            self._upstream = HttpUpstream(loop.time)
+            self._dispatcher = Dispatcher(
+                self._settings.snapshot, upstream=self._upstream, journal=self._journal, metrics=NoMetrics()
+            )
+        return self._dispatcher
+
+    def _model(self, model: str | None) -> str:
+        if model is not None:
+            return model
+        models = self._settings.snapshot.models
+        return next(iter(models)) if len(models) == 1 else "auto"
+
+    def _body(
+        self, prompt: Prompt, model: str | None, max_tokens: int, *, stream: bool, options: Mapping[str, Any]
+    ) -> bytes:
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        if not messages:
+            raise InvalidRequest("there is nothing to ask: give a prompt or at least one message", field="messages")
+        limit = {} if "max_completion_tokens" in options else {"max_tokens": max_tokens}
+        members = {"model": self._model(model), "messages": messages, "stream": stream, **limit, **options}
+        try:
+            return msgspec.json.encode(members)
+        except TypeError as error:
+            raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
+
+    def _submit(
+        self, body: bytes, prefer_fast: bool, timeout_s: float | None, max_cost_usd: float | None, sink: _Sink
+    ) -> Call:
+        dispatcher = self._ready()
+        envelope = _DIALECT.read(body)
+        route = dispatcher.route(envelope.model)
+        strategy = "fastest" if prefer_fast else "ordered"
+        if route.policy.strategy == "fastest" and strategy != "fastest":
+            route = Route(msgspec.structs.replace(route.policy, strategy=strategy), route.targets)
+        limits = tighten(
+            route.limits,
+            deadline_s=timeout_s,
+            max_cost_nanos=None if max_cost_usd is None else int(max_cost_usd * 1e9),
+        )
+        request_id = self._ids.next(dispatcher.clock.wall_ns() // 1_000_000)
+        call = dispatcher.submit(Inbound(request_id, _DIALECT, envelope, route, limits, DEFAULT_TENANT), sink)
+        if not self._beating:
+            self._beating = True
+            asyncio.get_running_loop().call_later(TICK_S, self._beat)
+        return call
+
+    def _beat(self) -> None:
+        dispatcher = self._dispatcher
+        if dispatcher is None or not (dispatcher.active or dispatcher.lingering):
+            self._beating = False
+            return
+        dispatcher.tick()
+        if self._upstream is not None:
+            self._upstream.prune()
+        if self._writer is not None:
+            self._writer.prepare()
+        asyncio.get_running_loop().call_later(TICK_S, self._beat)
+
+
+class Router:
+    """The synchronous face: the same methods, called from any thread. Use as a context manager, or call :meth:`close`."""
+
+    def __init__(self, settings: RouterSettings) -> None:
+        self._router = AsyncRouter(settings)
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def from_config(cls, path: str | None = None, *, ledger: str | Path | None = None) -> Router:
+        """A router for a configuration file, or for the credentials in the environment when ``path`` is ``None``.
+
+        Raises :class:`~trimaran.errors.ConfigError`.
+        """
+        return cls(_settings(path, os.environ, ledger))
+
+    def __enter__(self) -> Router:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def route(self, prompt: Prompt, **options: Any) -> Result:
+        """One whole answer; see :meth:`AsyncRouter.route`."""
+        return self._run(self._router.route(prompt, **options))
+
+    def stream(self, prompt: Prompt, **options: Any) -> Iterator[str]:
+        """The answer's text piece by piece; see :meth:`AsyncRouter.stream`."""
+        pieces = self._router.stream(prompt, **options)
+        try:
+            while True:
+                piece = self._run(_next(pieces))
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            self._run(_close(pieces))
+
+    def explain(self, **options: Any) -> list[Choice]:
+        """The order in which a request would be tried now; see :meth:`AsyncRouter.explain`."""
+
+        async def explain() -> list[Choice]:
+            return self._router.explain(**options)
+
+        return self._run(explain())
+
+    def stats(self) -> dict[str, dict[str, object]]:
+        """Latencies (ms), errors and cost by provider, as this router has seen them."""
+        return self._router.stats()
+
+    def close(self) -> None:
+        """Close connections and end the thread. Idempotent; the router can be used again afterwards."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is None or thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._router.close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        atexit.unregister(self.close)
+
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        future = asyncio.run_coroutine_threadsafe(work, self._started())
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                import uvloop
+
+                self._loop = loop = uvloop.new_event_loop()
+                self._thread = threading.Thread(target=loop.run_forever, name="trimaran", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
+            return self._loop
+
+
+class MultiCloudRouter(Router):
+    """The providers whose keys are in the environment, the fastest healthy one first.
+
+    Raises :class:`~trimaran.errors.ConfigError` when there is none.
+    """
+
+    def __init__(self, *, ledger: str | Path | None = None) -> None:
+        settings = _settings(None, os.environ, ledger)
+        if "auto" not in settings.snapshot.models:
+            raise ConfigError(
+                "no provider key is in the environment",
+                where="environment",
+                hint="set OPENAI_API_KEY or ANTHROPIC_API_KEY; 'trimaran doctor' shows what was tried",
+            )
+        super().__init__(settings)
+
+
+def _settings(path: str | None, environ: Mapping[str, str], ledger: str | Path | None) -> RouterSettings:
+    config = load(path, environ)
+    return RouterSettings(build_snapshot(config, environ, version=1), None if ledger is None else Path(ledger))
+
+
+async def _next(pieces: AsyncIterator[str]) -> str | None:
+    return await anext(pieces, None)
+
+
+async def _close(pieces: AsyncIterator[str]) -> None:
+    close = getattr(pieces, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _result(call: Call, answer: Answer) -> Result:
+    attempt = call.attempt
+    assert attempt is not None
+    ttft_s = attempt.ttft_s
+    return Result(
+        request_id=call.inbound.request_id,
+        model=answer.model or attempt.runtime.target.upstream_model,
+        provider=attempt.runtime.target.provider,
+        target=attempt.runtime.id,
+        response=answer.text,
+        finish_reason=answer.finish_reason,
+        latency_ms=round((call.now() - call.started_s) * 1000, 1),
+        ttft_ms=None if ttft_s is None else round(ttft_s * 1000, 1),
+        usage=attempt.usage or Usage(),
+        cost_nanos=call.cost_nanos,
+        attempts=call.attempts,
+        reason=attempt.choice.reason,
+    )

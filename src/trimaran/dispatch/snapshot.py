@@ -1,0 +1,337 @@
+"""From a configuration to what a worker serves: names resolved, prices looked up, keys turned into digests.
+
+The configuration knew only shapes; here every name meets its registry, and a name that is unknown is reported with its
+``file:line``, the closest known one and the list. All problems are found before any is raised. The result is immutable;
+:func:`resolve` answers for a public model what stands behind it, wildcards included, and is the only reader of both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+from trimaran.catalog import known_providers_of, price_from_usd, token_price
+from trimaran.config import Config, PriceConfig, ServerConfig, closest, combined, dotted, is_loopback, quote
+from trimaran.errors import ConfigError, UnknownModel
+from trimaran.providers import NOT_YET, PROVIDERS, Endpoint, clean_secret, endpoint, output_limit
+from trimaran.routing import STRATEGIES
+from trimaran.types import KeyRecord, ModelPolicy, Snapshot, Target, TokenPrice
+from trimaran.wire import DIALECTS
+
+__all__ = ["build_snapshot", "refuse_loop", "resolve"]
+
+AUTO = "auto"
+"""The model that is served without a configuration: the fastest of each provider's default models."""
+
+_UPSTREAM_NAME = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,199}")
+"""What a client may ask for behind a wildcard: as strict as a configured target's name, so that a log can hold it."""
+
+_STRATEGIES_NOT_YET = frozenset({"cheapest", "weighted"})
+_NAMES_SHOWN = 20
+
+
+def build_snapshot(config: Config, environ: Mapping[str, str], version: int) -> Snapshot:
+    """What to serve. Raises :class:`ConfigError` with every problem, each with its ``file:line``.
+
+    With models configured, they and nothing else are served. Without, each provider whose credential is found is served
+    as ``provider/*``, its default model takes part in ``auto``, and a model's bare name finds its provider.
+    """
+    return _Builder(config, environ).build(version)
+
+
+def resolve(snapshot: Snapshot, model: str) -> tuple[ModelPolicy, list[Target]]:
+    """How a public model is served, and its targets in the user's order. Raises :class:`UnknownModel`."""
+    policy = snapshot.models.get(model)
+    if policy is not None:
+        return policy, [snapshot.targets[name] for name in policy.targets]
+    target = _behind_wildcard(snapshot, model)
+    if target is None:
+        raise UnknownModel(f"model {quote(model)} is not served here; {_served(snapshot)}", field="model")
+    return ModelPolicy(model, "fastest", (target.id,), snapshot.default_limits), [target]
+
+
+def refuse_loop(snapshot: Snapshot, server: ServerConfig) -> None:
+    """Raise :class:`ConfigError` when a target is this gateway itself, as ``trimaran env`` in the same shell causes."""
+    own = f":{server.port}"
+    for target in (*snapshot.targets.values(), *snapshot.wildcards.values()):
+        host, separator, port = target.base_url.partition("://")[2].partition("/")[0].rpartition(":")
+        if separator and f":{port}" == own and (is_loopback(host.strip("[]")) or host == server.host):
+            raise ConfigError(
+                f"{target.provider} is reached at {target.base_url}, which is this gateway itself",
+                where=f"{target.provider.upper()}_BASE_URL or providers.{target.provider}.base_url",
+                hint="unset the variable in the shell that runs the gateway",
+            )
+
+
+def _behind_wildcard(snapshot: Snapshot, model: str) -> Target | None:
+    prefix, separator, upstream = model.partition("/")
+    template = snapshot.wildcards.get(prefix) if separator else None
+    if template is None and snapshot.bare_names and len(model) <= 200:
+        template, upstream = _home_of(snapshot, model), model
+    if template is None or _UPSTREAM_NAME.fullmatch(upstream) is None:
+        return None
+    configured = snapshot.targets.get(f"{template.provider}/{upstream}")
+    return configured or _concrete(template, upstream)
+
+
+def _home_of(snapshot: Snapshot, model: str) -> Target | None:
+    for price_provider in known_providers_of(model):
+        for template in snapshot.wildcards.values():
+            row = PROVIDERS.get(template.provider)
+            if row is not None and row.price_provider == price_provider:
+                return template
+    return None
+
+
+def _concrete(template: Target, upstream: str) -> Target:
+    """The target of one model behind a template, priced by the catalogue."""
+    row = PROVIDERS.get(template.provider)
+    return msgspec.structs.replace(
+        template,
+        id=f"{template.provider}/{upstream}",
+        upstream_model=upstream,
+        # A provider of one's own may be called like a vendor and cost something else: unknown.
+        price=token_price(row.price_provider, upstream) if row is not None else None,
+        max_output_tokens=template.max_output_tokens or output_limit(template.provider, template.dialect, upstream),
+    )
+
+
+def _served(snapshot: Snapshot) -> str:
+    names = sorted([*snapshot.models, *(f"{prefix}/<model>" for prefix in snapshot.wildcards)])
+    if not names:
+        return "no model is: no provider's credential was found"
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return "served: " + ", ".join(names[:_NAMES_SHOWN]) + more
+
+
+class _Builder:
+    """Resolves one configuration. Collects problems and warnings on its way."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._environ = environ
+        self._problems: list[ConfigError] = []
+        self._warnings: list[str] = list(config.warnings)
+        self._templates: dict[str, Target | None] = {}
+        self._secrets: dict[str, str] = {}
+        self._headers: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._targets: dict[str, Target] = {}
+        self._models: dict[str, ModelPolicy] = {}
+        self._wildcards: dict[str, Target] = {}
+
+    def build(self, version: int) -> Snapshot:
+        config = self._config
+        if config.models:
+            self._configured()
+        else:
+            self._discovered()
+        self._priced()
+        snapshot = Snapshot(
+            version=version,
+            targets=self._targets,
+            models=self._models,
+            wildcards=self._wildcards,
+            secrets=self._secrets,
+            headers=self._headers,
+            keys=self._keys(),
+            require_key=bool(config.keys),
+            default_limits=config.limits.limits(),
+            server=config.server.limits(),
+            bare_names=not config.models,
+            warnings=tuple(dict.fromkeys(self._warnings)),
+        )
+        if not self._problems:
+            self._check_key_models(snapshot)
+        if self._problems:
+            raise combined(self._problems, config.origin)
+        return snapshot
+
+    def _problem(self, path: tuple[str | int, ...], message: str, hint: str) -> None:
+        where = self._config.where(*path)
+        name = dotted(path)
+        self._problems.append(ConfigError(message if where == name else f"{name}: {message}", where=where, hint=hint))
+
+    # Models
+
+    def _configured(self) -> None:
+        for name, model in self._config.models.items():
+            if model.strategy not in STRATEGIES:
+                self._unknown_strategy(name, model.strategy)
+            if name.endswith("/*"):
+                provider = model.targets[0].removesuffix("/*")
+                template = self._template(provider, ("models", name, "targets", 0))
+                if template is not None:
+                    self._wildcards[name.removesuffix("/*")] = template
+                continue
+            ids = []
+            for index, text in enumerate(model.targets):
+                target = self._target(text, ("models", name, "targets", index))
+                if target is not None:
+                    ids.append(target.id)
+            self._models[name] = ModelPolicy(name, model.strategy, tuple(ids), model.limits.limits())
+
+    def _unknown_strategy(self, name: str, strategy: str) -> None:
+        path = ("models", name, "strategy")
+        known = ", ".join(STRATEGIES)
+        if strategy in _STRATEGIES_NOT_YET:
+            self._problem(path, f"the strategy {strategy} is not part of this version", f"use one of: {known}")
+            return
+        near = closest(strategy, STRATEGIES)
+        meant = f"did you mean {near}? " if near else ""
+        self._problem(path, f"unknown strategy {quote(strategy)}", f"{meant}Known: {known}")
+
+    def _target(self, text: str, path: tuple[str | int, ...]) -> Target | None:
+        provider, _, upstream = text.partition("/")
+        template = self._template(provider, path)
+        if template is None:
+            return None
+        target = self._targets.get(text)
+        if target is None:
+            self._targets[text] = target = _concrete(template, upstream)
+        return target
+
+    def _discovered(self) -> None:
+        defaults = []
+        for name in dict.fromkeys([*PROVIDERS, *self._config.providers]):
+            found = self._endpoint(name)
+            if found is None:
+                continue
+            if not found.usable:
+                if name in self._config.providers:
+                    self._warnings.append(f"{name} is configured, but has no credential; tried {_tried(found)}")
+                continue
+            template = self._template(name, ("providers", name))
+            if template is None:
+                continue
+            self._wildcards[name] = template
+            default = found.config.default_model or (found.row.default_model if found.row else "")
+            if default:
+                target = self._target(f"{name}/{default}", ("providers", name, "default_model"))
+                defaults.append(target.id if target else "")
+        if defaults:
+            self._models[AUTO] = ModelPolicy(AUTO, "fastest", tuple(defaults), self._config.limits.limits())
+        if not self._wildcards:
+            variables = ", ".join(row.key_env[0] for row in PROVIDERS.values())
+            self._warnings.append(f"no provider's credential was found; set one of {variables}, or write providers")
+
+    def _priced(self) -> None:
+        """Targets with a price of their own exist from the start, so that a wildcard finds them, too."""
+        for name, provider in self._config.providers.items():
+            template = self._templates.get(name)
+            if template is None:
+                continue
+            for upstream, stated in provider.prices.items():
+                where = self._config.where("providers", name, "prices", upstream)
+                target = self._targets.get(f"{name}/{upstream}") or _concrete(template, upstream)
+                self._targets[target.id] = msgspec.structs.replace(target, price=_stated_price(stated, where))
+
+    # Providers
+
+    def _template(self, name: str, path: tuple[str | int, ...]) -> Target | None:
+        """A target of the provider with ``*`` for its model; ``None`` once a problem with it was noted."""
+        if name in self._templates:
+            return self._templates[name]
+        self._templates[name] = None
+        if name not in PROVIDERS and name not in self._config.providers:
+            self._unknown_provider(name, path)
+            return None
+        found = self._endpoint(name)
+        if found is None:
+            return None
+        if found.dialect not in DIALECTS:
+            near = closest(found.dialect, DIALECTS)
+            meant = f"did you mean {near}? " if near else ""
+            hint = f"{meant}Known: {', '.join(DIALECTS)}"
+            self._problem(("providers", name, "dialect"), f"unknown dialect {quote(found.dialect)}", hint)
+            return None
+        if not found.usable:
+            hint = f"export {found.tried[1]}=..., or write {found.tried[0]}; `trimaran doctor` shows what was tried"
+            self._problem(path, f"there is no credential for {name}", hint)
+            return None
+        self._templates[name] = template = self._made(found)
+        return template
+
+    def _made(self, found: Endpoint) -> Target:
+        name = found.name
+        self._warnings += found.warnings
+        if found.secret is not None:
+            self._secrets[name] = found.secret.reveal()
+        if found.config.headers:
+            values = ((header, clean_secret(value.reveal(), name)[0]) for header, value in found.config.headers.items())
+            self._headers[name] = tuple(values)
+        return Target(
+            id=f"{name}/*",
+            provider=name,
+            upstream_model="*",
+            dialect=found.dialect,
+            base_url=found.base_url,
+            credential=name if found.secret is not None else "",
+            region=found.config.region,
+            max_output_tokens=found.config.max_output_tokens,
+            simulated=found.config.simulated,
+        )
+
+    def _endpoint(self, name: str) -> Endpoint | None:
+        try:
+            return endpoint(name, self._config, self._environ)
+        except ConfigError as error:
+            if str(error) not in map(str, self._problems):
+                self._problems.append(error)
+            return None
+
+    def _unknown_provider(self, name: str, path: tuple[str | int, ...]) -> None:
+        if name in NOT_YET:
+            what = "pools are" if name == "pool" else f"the provider {name} is"
+            hint = (
+                "a server you already run can be a provider: {base_url: http://...}" if name == "pool" else "remove it"
+            )
+            self._problem(path, f"{what} not part of this version", hint)
+            return
+        known = [*PROVIDERS, *self._config.providers]
+        near = closest(name, known)
+        meant = f"did you mean {near}? " if near else ""
+        hint = f"{meant}Known: {', '.join(known)}; any other needs an entry in providers with its base_url"
+        self._problem(path, f"unknown provider {quote(name)}", hint)
+
+    # Keys
+
+    def _keys(self) -> tuple[KeyRecord, ...]:
+        return tuple(
+            KeyRecord(name, key.digest, key.tenant, tuple(sorted(key.tags.items())), key.models)
+            for name, key in self._config.keys.items()
+        )
+
+    def _check_key_models(self, snapshot: Snapshot) -> None:
+        for record in snapshot.keys:
+            for index, model in enumerate(record.models):
+                try:
+                    resolve(snapshot, model)
+                except UnknownModel as error:
+                    near = closest(model, snapshot.models)
+                    self._problem(
+                        ("keys", record.id, "models", index), error.message, f"did you mean {near}?" if near else ""
+                    )
+
+
+def _tried(found: Endpoint) -> str:
+    return ", ".join(found.tried)
+
+
+def _stated_price(stated: PriceConfig, where: str) -> TokenPrice:
+    def usd(picos: int | None) -> Decimal | None:
+        return None if picos is None else Decimal(picos) / 10**6
+
+    return price_from_usd(
+        Decimal(stated.input_picos) / 10**6,
+        Decimal(stated.output_picos) / 10**6,
+        source=f"{stated.source} ({where})",
+        as_of=stated.as_of or "undated",
+        cached_read_usd_per_mtok=usd(stated.cached_read_picos),
+        cache_write_usd_per_mtok=usd(stated.cache_write_picos),
+        cache_write_1h_usd_per_mtok=usd(stated.cache_write_1h_picos),
+        reasoning_usd_per_mtok=usd(stated.reasoning_picos),
+        usd_per_request=Decimal(stated.request_nanos) / 10**9,
+    )

@@ -1,0 +1,175 @@
+"""Which headers may travel, in both directions, and how an answer's head is written.
+
+Everything else stays behind: client credentials, cookies, hop-by-hop headers, whatever is unknown.
+
+Clients and providers send the same names in the same order again and again. What is to be done with a sequence of names is
+worked out once and kept, bounded, as a plan: which values to pick, and what to do with them. A message then costs one
+lookup and one pick, however many headers it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trimaran.dispatch.call import Call
+
+__all__ = ["MAX_FORWARDED_BYTES", "RARE", "forwarded", "plain_head", "read", "stream_head", "unary_head"]
+
+_READ = frozenset(
+    (
+        b"authorization",
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"x-api-key",
+        b"anthropic-beta",
+        b"anthropic-version",
+        b"openai-beta",
+        b"traceparent",
+        b"tracestate",
+        b"x-trimaran-deadline-s",
+        b"x-trimaran-max-attempts",
+        b"x-trimaran-max-cost-usd",
+    )
+)
+"""Request headers that are looked at at all."""
+
+RARE = _READ - {b"authorization", b"connection", b"content-length", b"content-type", b"host", b"x-api-key"}
+"""Those that an ordinary request does not have: one test tells whether any of them needs a look."""
+
+_FORWARDED = (b"anthropic-version", b"anthropic-beta", b"openai-beta", b"traceparent", b"tracestate")
+"""Request headers that travel to a target of the same dialect. An organisation or project header does not: it belongs to
+the client's account and would contradict the credential that is used."""
+
+_RETURNED_EXACT = frozenset(
+    (
+        b"request-id",
+        b"x-request-id",
+        b"openai-processing-ms",
+        b"openai-version",
+        b"openai-model",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-should-retry",
+        b"x-simulated",
+    )
+)
+_RETURNED_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
+
+_PLANS = 1024
+"""Plans kept for each direction; clients can invent sequences of names without end."""
+
+MAX_FORWARDED_BYTES = 8192
+"""Bound on the forwarded header lines of one request."""
+
+_Pick = Callable[[dict[bytes, bytes]], tuple[bytes, ...]]
+
+_read_plans: dict[tuple[bytes, ...], tuple[tuple[bytes, ...], _Pick]] = {}
+_return_plans: dict[tuple[bytes, ...], tuple[bytes, _Pick]] = {}
+
+
+def read(raw: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """The request headers that matter, by lower-case name."""
+    names = tuple(raw)
+    plan = _read_plans.get(names)
+    if plan is None:
+        wanted = [name for name in names if name.lower() in _READ]
+        plan = tuple(name.lower() for name in wanted), _picker(wanted)
+        if len(_read_plans) < _PLANS:
+            _read_plans[names] = plan
+    lower, pick = plan
+    return dict(zip(lower, pick(raw), strict=True))
+
+
+def forwarded(headers: dict[bytes, bytes]) -> bytes:
+    """The header lines that travel on, each ended by CRLF; ``b""`` for most requests."""
+    lines = b""
+    for name in _FORWARDED:
+        value = headers.get(name)
+        if value is not None and len(lines) + len(value) < MAX_FORWARDED_BYTES:
+            lines += b"%b: %b\r\n" % (name, value)
+    return lines
+
+
+def _returned(raw: dict[bytes, bytes]) -> bytes:
+    """The provider's header lines that travel back, each ended by CRLF."""
+    names = tuple(raw)
+    plan = _return_plans.get(names)
+    if plan is None:
+        wanted = [name for name in names if _may_return(name.lower())]
+        template = b"".join(name.lower().replace(b"%", b"%%") + b": %b\r\n" for name in wanted)
+        plan = template, _picker(wanted)
+        if len(_return_plans) < _PLANS:
+            _return_plans[names] = plan
+    template, pick = plan
+    return template % pick(raw)
+
+
+def _may_return(lower: bytes) -> bool:
+    return lower in _RETURNED_EXACT or lower.startswith(_RETURNED_PREFIXES)
+
+
+def _picker(names: list[bytes]) -> _Pick:
+    """``itemgetter`` gives no tuple for one name and takes none for no name."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda raw: tuple(raw[name] for name in names)
+
+
+def _own(call: Call, upstream: dict[bytes, bytes]) -> bytes:
+    """Trimaran's own header lines and the provider's allowed ones."""
+    attempt = call.attempt
+    target = attempt.runtime.id.encode("ascii", "replace") if attempt is not None else b""
+    return b"x-trimaran-request-id: %b\r\nx-trimaran-target: %b\r\nx-trimaran-attempts: %d\r\n%b" % (
+        call.inbound.request_id.encode(),
+        target,
+        call.attempts,
+        _returned(upstream),
+    )
+
+
+def unary_head(call: Call, length: int, close: bool) -> bytes:
+    """The head of a whole answer. The cost is exact, in USD; absent where the price is unknown."""
+    attempt = call.attempt
+    assert attempt is not None
+    cost = call.cost_nanos
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b%b%b\r\n" % (
+        length,
+        _own(call, attempt.headers),
+        b"" if cost is None else b"x-trimaran-cost-usd: %d.%09d\r\n" % divmod(cost, 1_000_000_000),
+        b"Connection: close\r\n" if close else b"",
+    )
+
+
+def stream_head(call: Call, close: bool) -> bytes:
+    """The head of a streamed answer; its cost is known only at the end and stands in the ledger."""
+    attempt = call.attempt
+    assert attempt is not None
+    return (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
+        b"Transfer-Encoding: chunked\r\n%b%b\r\n"
+        % (_own(call, attempt.headers), b"Connection: close\r\n" if close else b"")
+    )
+
+
+def plain_head(status: int, content_type: bytes, length: int, extra: bytes, close: bool) -> bytes:
+    """The head of any other answer. ``extra`` holds header lines, each ended by CRLF."""
+    try:
+        phrase = HTTPStatus(status).phrase.encode()
+    except ValueError:
+        phrase = b"Error"
+    return b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b\r\n" % (
+        status,
+        phrase,
+        content_type,
+        length,
+        extra,
+        b"Connection: close\r\n" if close else b"",
+    )

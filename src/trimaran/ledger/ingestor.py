@@ -1,0 +1,98 @@
+"""Takes the journal into the store, off the road: a thread with its own connection, or single calls.
+
+Trouble with the store (locked, full, corrupt, away) stops nothing else and loses nothing: the records wait in the
+journal and every interval tries again. It is logged once when it begins or changes, and once when it is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+from trimaran.errors import LedgerError
+from trimaran.ledger.store import IngestResult, Store
+
+__all__ = ["Ingestor"]
+
+_LOG = logging.getLogger("trimaran.ledger")
+
+
+class Ingestor:
+    """Ingests ``journal_dir`` into the ledger at ``store_path`` every ``interval_s`` seconds."""
+
+    def __init__(
+        self, store_path: str | os.PathLike[str], journal_dir: str | os.PathLike[str], interval_s: float = 1.0
+    ) -> None:
+        self._store_path = Path(store_path)
+        self._journal_dir = Path(journal_dir)
+        self._interval_s = interval_s
+        self._store: Store | None = None
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.problem = ""
+        """Why the last run failed; empty when it did not."""
+        self.records = 0
+        """Taken in since the start."""
+        self.lag_records = 0
+        """Found waiting by the last run: what two runs lie apart."""
+        self.damaged = 0
+        self.newest_ns = 0
+        """Wall time of the newest record taken in; with the clock it gives the lag."""
+
+    def start(self) -> None:
+        """Run in a thread until :meth:`stop`. It is a daemon: a process that ends without stopping loses nothing."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="trimaran-ledger", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Take in the rest and end the thread. Close the journal writers first, so that their segments are finished."""
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            self._thread = None
+
+    def run_once(self) -> IngestResult | None:
+        """One ingest, in the calling thread. ``None``: it failed, and ``problem`` says why; nothing is raised."""
+        try:
+            if self._store is None:
+                self._store = Store(self._store_path)
+            result = self._store.ingest(self._journal_dir)
+        except LedgerError as error:
+            self._failed(error)
+            return None
+        if self.problem:
+            _LOG.info("the ledger works again")
+            self.problem = ""
+        if result.damaged:
+            _LOG.error(
+                "%d places of the journal could not be read; see %s/*.damaged", result.damaged, self._journal_dir
+            )
+        self.records += result.records
+        self.lag_records = result.records
+        self.damaged += result.damaged
+        self.newest_ns = max(self.newest_ns, result.newest_ns)
+        return result
+
+    def close(self) -> None:
+        """Close the connection that :meth:`run_once` opened, in the same thread."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _run(self) -> None:
+        try:
+            while not self._wake.wait(self._interval_s):
+                self.run_once()
+            self.run_once()
+        finally:
+            self.close()
+
+    def _failed(self, error: LedgerError) -> None:
+        # A new connection next time: a replaced file or a mended disk is then seen.
+        self.close()
+        if str(error) != self.problem:
+            self.problem = str(error)
+            _LOG.error("the ledger cannot take in the journal; trying again every %g s: %s", self._interval_s, error)

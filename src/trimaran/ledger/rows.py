@@ -1,0 +1,205 @@
+"""Journal records to rows: ``Started`` and ``Settled`` of one attempt become one row, in one statement where possible.
+
+Most attempts begin and end within one batch, so their two records are joined here before SQLite sees them. The others
+are two upserts that meet in the row, in whichever order they come. Repeating any of it changes nothing.
+
+Records are taken as the plain lists that MessagePack decodes to (their checksum vouches for them); the slices below
+follow the field order in :mod:`.records`, and a test holds both together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from trimaran.ledger.records import PriceUsed, Settled, Started
+from trimaran.types import Usage
+
+__all__ = ["RowWriter"]
+
+_NOT_A_RECORD = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    msgspec.MsgspecError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    LookupError,
+)
+"""How a record that is not what it should be shows itself; everything else is trouble with the store."""
+
+Row = list[Any]
+Values = Sequence[Any]
+
+_STARTED, _SETTLED, _PRICE_USED = 1, 2, 3
+
+
+def _blank(kind: type[Started | Settled]) -> Row:
+    blank: Row = msgspec.msgpack.decode(msgspec.msgpack.encode(kind("", 1, 0)))
+    return blank
+
+
+_BLANK = {_STARTED: _blank(Started), _SETTLED: _blank(Settled)}
+_STARTED_LENGTH, _SETTLED_LENGTH = len(_BLANK[_STARTED]), len(_BLANK[_SETTLED])
+_USAGE_LENGTH = len(Usage.__struct_fields__)
+_NO_USAGE = [None] * _USAGE_LENGTH
+_UNKNOWN = tuple(_BLANK[_STARTED][5:15])
+"""The context of an attempt whose ``Started`` is not known."""
+
+_CONTEXT = "key_id, tags, model, target, provider, upstream_model, dialect_in, dialect_out, stream, simulated"
+_OUTCOME = "status, http_status, error_code, finish_reason, price_version, estimated"
+_START = "bound_nanos, input_tokens_estimate, max_output_tokens, why, snapshot, worker"
+_END = (
+    "settled_ns, outcome, reason, ttft_us, latency_us, input_tokens, output_tokens, cached_read_tokens, "
+    "cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, cost_nanos"
+)
+_KEY = "request_id, attempt, tenant, context, started_ns"
+
+
+def _insert(table: str, columns: str) -> str:
+    return f"INTO {table} ({columns}) VALUES ({', '.join('?' * len(columns.split(', ')))})"
+
+
+def _upsert(columns: str, update: str) -> str:
+    assignments = ", ".join(f"{name} = excluded.{name}" for name in update.split(", "))
+    return f"INSERT {_insert('attempt_rows', columns)} ON CONFLICT (request_id, attempt) DO UPDATE SET {assignments}"
+
+
+_WHOLE = f"INSERT OR REPLACE {_insert('attempt_rows', f'{_KEY}, {_START}, {_END}')}"
+_OPENED = _upsert(f"{_KEY}, {_START}", f"tenant, context, started_ns, {_START}")
+_CLOSED = _upsert(f"{_KEY}, {_END}", _END)
+_PRICE = "INSERT OR IGNORE INTO price_versions (target, version, source, as_of, price) VALUES (?, ?, ?, ?, ?)"
+
+
+class RowWriter:
+    """Writes batches of payloads through one connection, within the caller's transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder().decode
+        self._contexts = _Interned(connection, "contexts", _CONTEXT)
+        self._outcomes = _Interned(connection, "outcomes", _OUTCOME)
+        self.newest_ns = 0
+        """Wall time of the newest record written so far."""
+
+    def forget(self) -> None:
+        """The transaction was rolled back: what was interned in it does not exist."""
+        self._contexts.clear()
+        self._outcomes.clear()
+
+    def write(self, payloads: Sequence[bytes]) -> int:
+        """Write all; returns how many of them could not be understood or stored."""
+        self._connection.execute("SAVEPOINT batch")
+        try:
+            bad = self._write(payloads)
+        except _NOT_A_RECORD:
+            # One of them is not what it should be. It must not hold up the others: write each on its own.
+            self._connection.execute("ROLLBACK TO batch")
+            self.forget()
+            bad = sum(self._write_alone(payload) for payload in payloads)
+        self._connection.execute("RELEASE batch")
+        return bad
+
+    def _write_alone(self, payload: bytes) -> int:
+        self._connection.execute("SAVEPOINT record")
+        try:
+            bad = self._write([payload])
+        except _NOT_A_RECORD:
+            self._connection.execute("ROLLBACK TO record")
+            self.forget()
+            bad = 1
+        self._connection.execute("RELEASE record")
+        return bad
+
+    def _write(self, payloads: Sequence[bytes]) -> int:
+        decode, contexts, outcomes = self._decode, self._contexts, self._outcomes
+        started: dict[tuple[str, int], Row] = {}
+        whole: list[Values] = []
+        closed: list[Values] = []
+        prices: list[Values] = []
+        bad = 0
+        newest = self.newest_ns
+        for payload in payloads:
+            row = decode(payload)
+            kind = row[0]
+            if kind == _STARTED:
+                started[row[1], row[2]] = row if len(row) >= _STARTED_LENGTH else _padded(row)
+            elif kind == _SETTLED:
+                if len(row) < _SETTLED_LENGTH:
+                    row = _padded(row)
+                end = (row[3], outcomes[tuple(row[5:11])], *row[11:14], *_usage(row[14]), row[15])
+                begin = started.pop((row[1], row[2]), None)
+                if begin is None:
+                    # Its Started is in another batch, whose values the upsert keeps; or it is lost, and then this is
+                    # the best estimate.
+                    begin_ns = row[3] - row[13] * 1000
+                    closed.append((row[1], row[2], row[4], contexts[_UNKNOWN], begin_ns, *end))
+                else:
+                    whole.append((*_key(begin, contexts), *begin[15:_STARTED_LENGTH], *end))
+            elif kind == _PRICE_USED:
+                prices.append(_price(payload))
+                continue
+            else:
+                bad += 1
+                continue
+            if row[3] > newest:
+                newest = row[3]
+        execute = self._connection.executemany
+        execute(_WHOLE, whole)
+        execute(_OPENED, [(*_key(row, contexts), *row[15:_STARTED_LENGTH]) for row in started.values()])
+        execute(_CLOSED, closed)
+        execute(_PRICE, prices)
+        self.newest_ns = newest
+        return bad
+
+
+class _Interned(dict[tuple[Any, ...], int]):
+    """Ids of rows that are written once: looked up in memory, then in the table, else inserted."""
+
+    def __init__(self, connection: sqlite3.Connection, table: str, columns: str) -> None:
+        super().__init__()
+        self._connection = connection
+        where = " AND ".join(f"{name} = ?" for name in columns.split(", "))
+        self._select = f"SELECT id FROM {table} WHERE {where}"
+        self._insert = f"INSERT {_insert(table, columns)}"
+
+    def __missing__(self, values: tuple[Any, ...]) -> int:
+        if len(self) >= _MOST_INTERNED:
+            self.clear()
+        row = self._connection.execute(self._select, values).fetchone()
+        identity: int | None = row[0] if row else self._connection.execute(self._insert, values).lastrowid
+        assert identity is not None
+        self[values] = identity
+        return identity
+
+
+_MOST_INTERNED = 50_000
+"""Names can come from clients, so the memory for them is limited."""
+
+
+def _padded(row: Row) -> Row:
+    """A record of an older writer: the fields that it did not know get their defaults."""
+    return row + _BLANK[row[0]][len(row) :]
+
+
+def _key(row: Row, contexts: _Interned) -> Values:
+    """Values of ``_KEY`` from a ``Started``."""
+    return (row[1], row[2], row[4], contexts[tuple(row[5:15])], row[3])
+
+
+def _usage(usage: list[int] | None) -> Sequence[int | None]:
+    if usage is None:
+        return _NO_USAGE
+    if len(usage) == _USAGE_LENGTH:
+        return usage
+    return [*usage[:_USAGE_LENGTH], *[0] * (_USAGE_LENGTH - len(usage))]
+
+
+def _price(payload: bytes) -> Values:
+    record = msgspec.msgpack.decode(payload, type=PriceUsed)
+    price = record.price
+    return (record.target, price.version, price.source, price.as_of, msgspec.json.encode(price).decode())

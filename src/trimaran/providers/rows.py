@@ -1,0 +1,189 @@
+"""The providers we know, one row each: where, how to authenticate, what to ask for.
+
+A provider that speaks OpenAI's chat API costs one row and nothing else. Each row says where its facts were read and
+when. ``base_url`` ends before ``/v1``, because the path of a dialect begins with it.
+
+Left out on purpose: Perplexity, which ended its chat completions in September 2026; Z.ai, whose path has no ``/v1``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["ANTHROPIC_VERSION", "NOT_YET", "PROVIDERS", "ProviderRow", "output_limit"]
+
+ANTHROPIC_VERSION = "2023-06-01"
+"""Sent where the client named none. Not 2026-10-21: that one refuses ``temperature``, ``top_p`` and ``top_k``, which a
+translated OpenAI request may carry. (https://platform.claude.com/docs/en/api/versioning, read 2026-11-24)"""
+
+
+class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one provider."""
+
+    name: str
+    dialect: str
+    base_url: str
+    key_env: tuple[str, ...]
+    """Environment variables that may hold the credential; the first one that is set counts."""
+    base_url_env: tuple[str, ...] = ()
+    """Variables that the vendor's own clients read for another base URL."""
+    auth: str = "bearer"
+    """``bearer`` or ``x-api-key``."""
+    default_model: str = ""
+    """A small, fast model for ``auto``; empty keeps the provider out of it."""
+    check_path: str = "/v1/models"
+    """A GET that costs nothing and needs a valid credential."""
+    price_provider: str = ""
+    """Its id in the price table."""
+    source: str
+    """Where these facts were read, and when."""
+
+
+_ROWS = (
+    ProviderRow(
+        name="openai",
+        dialect="openai.chat",
+        base_url="https://api.openai.com",
+        key_env=("OPENAI_API_KEY",),
+        base_url_env=("OPENAI_BASE_URL",),
+        default_model="gpt-4o-mini",
+        price_provider="openai",
+        source="openai 3.57.0 (Python client), 2026-11-24",
+    ),
+    ProviderRow(
+        name="anthropic",
+        dialect="anthropic.messages",
+        base_url="https://api.anthropic.com",
+        key_env=("ANTHROPIC_API_KEY",),
+        base_url_env=("ANTHROPIC_BASE_URL",),
+        auth="x-api-key",
+        default_model="claude-haiku-4-5-20251001",
+        price_provider="anthropic",
+        source="anthropic 2.13.0 (Python client), 2026-11-24",
+    ),
+    ProviderRow(
+        name="groq",
+        dialect="openai.chat",
+        base_url="https://api.groq.com/openai",
+        key_env=("GROQ_API_KEY",),
+        default_model="openai/gpt-oss-20b",
+        price_provider="groq",
+        source="groq 1.7.0 (Python client), 2026-11-24",
+    ),
+    ProviderRow(
+        name="mistral",
+        dialect="openai.chat",
+        base_url="https://api.mistral.ai",
+        key_env=("MISTRAL_API_KEY",),
+        default_model="mistral-small-latest",
+        price_provider="mistral",
+        source="mistralai 3.7.0 (Python client), 2026-11-24",
+    ),
+    ProviderRow(
+        name="together",
+        dialect="openai.chat",
+        base_url="https://api.together.ai",
+        key_env=("TOGETHER_API_KEY",),
+        price_provider="together",
+        source="together 3.1.1 (Python client), 2026-11-24",
+    ),
+    ProviderRow(
+        name="fireworks",
+        dialect="openai.chat",
+        base_url="https://api.fireworks.ai/inference",
+        key_env=("FIREWORKS_API_KEY",),
+        price_provider="fireworks",
+        source="langchain-fireworks 1.7.1 and pydantic-ai-slim 2.68.0, 2026-11-24",
+    ),
+    ProviderRow(
+        name="deepseek",
+        dialect="openai.chat",
+        base_url="https://api.deepseek.com",
+        key_env=("DEEPSEEK_API_KEY",),
+        default_model="deepseek-v4-flash",
+        price_provider="deepseek",
+        source="langchain-deepseek 1.1.1 and pydantic-ai-slim 2.68.0, 2026-11-24",
+    ),
+    ProviderRow(
+        name="cerebras",
+        dialect="openai.chat",
+        base_url="https://api.cerebras.ai",
+        key_env=("CEREBRAS_API_KEY",),
+        default_model="gpt-oss-120b",
+        price_provider="cerebras",
+        source="cerebras-cloud-sdk 1.91.0 (Python client), 2026-11-24",
+    ),
+    ProviderRow(
+        name="xai",
+        dialect="openai.chat",
+        base_url="https://api.x.ai",
+        key_env=("XAI_API_KEY",),
+        price_provider="x-ai",
+        source="langchain-xai 1.3.0 and https://docs.x.ai/developers/rest-api-reference/inference, 2026-11-24",
+    ),
+    ProviderRow(
+        name="openrouter",
+        dialect="openai.chat",
+        base_url="https://openrouter.ai/api",
+        key_env=("OPENROUTER_API_KEY",),
+        # Its list of models is public, so that it says nothing about a key.
+        check_path="/v1/key",
+        price_provider="openrouter",
+        source="langchain-openrouter 0.2.9 and https://openrouter.ai/docs/api/api-reference/api-keys, 2026-11-24",
+    ),
+)
+
+PROVIDERS: dict[str, ProviderRow] = {row.name: row for row in _ROWS}
+"""By name, in the order in which they are preferred where several offer the same model."""
+
+NOT_YET: frozenset[str] = frozenset(
+    {
+        "azure_ml",
+        "azure_openai",
+        "bedrock",
+        "cloud_run",
+        "gemini",
+        "kserve",
+        "modal",
+        "pool",
+        "sagemaker",
+        "vertex",
+    }
+)
+"""Words of the vocabulary that cannot be a target yet; named as such instead of as unknown."""
+
+# Prefix of the model's name → longest answer. Read 2026-11-24 on https://platform.claude.com/docs/en/about-claude/models
+# (current and legacy models) and, for retired ones, in the model tables of the effect and fastgpt projects.
+_OUTPUT_LIMITS = {
+    "anthropic": (
+        ("claude-2", 4096),
+        ("claude-3-5-", 8192),
+        ("claude-3-7-", 64000),
+        ("claude-3-", 4096),
+        ("claude-opus-4-0", 32000),
+        ("claude-opus-4-1", 32000),
+        ("claude-opus-4-2025", 32000),
+        ("claude-opus-4-5", 64000),
+        ("claude-sonnet-4-0", 64000),
+        ("claude-sonnet-4-2025", 64000),
+        ("claude-sonnet-4-5", 64000),
+        ("claude-haiku-4-5", 64000),
+        ("claude-opus-4-", 128000),
+        ("claude-sonnet-4-", 128000),
+        ("claude-opus-5", 128000),
+        ("claude-sonnet-5", 128000),
+        ("claude-haiku-5", 128000),
+        ("claude-fable-5", 128000),
+    )
+}
+
+_SMALLEST_OUTPUT_LIMIT = 4096
+"""What every Claude model allows; for one that is not in the table."""
+
+
+def output_limit(provider: str, dialect: str, model: str) -> int | None:
+    """The longest answer of a model in tokens, or ``None`` where its dialect demands no limit."""
+    for prefix, limit in _OUTPUT_LIMITS.get(provider, ()):
+        if model.startswith(prefix):
+            return limit
+    return _SMALLEST_OUTPUT_LIMIT if dialect == "anthropic.messages" else None

@@ -1,0 +1,334 @@
+"""When a target may be sent to: its circuit, its own Retry-After, and the ramp after a cold start or a recovery.
+
+The circuit's transitions are one table, :data:`TRANSITIONS`. An attempt is evidence only about the state it was sent in: what
+was sent before the circuit last opened or closed says nothing (each function that brings evidence takes ``sent_at``),
+so that stragglers neither close an open circuit nor reopen a recovered one.
+
+- It opens after :data:`TRIP_CONSECUTIVE` failures in a row, or when the decayed failure rate reaches :data:`TRIP_RATE`; at once when
+  the target refuses our credential or does not know the model, because nothing but an operator mends that.
+- It stays open for :data:`OPEN_BASE_S`, doubled at each reopening up to a cap, and never shorter than a Retry-After.
+- When that time has passed, one trial is admitted. The time passing is no event: :func:`admission` reads it from the clock,
+  and sending the trial makes it so.
+- A 429 is no breakage: the target rests for its Retry-After and the circuit stays as it was.
+- A target that is new or has just closed may have one request in flight; each answer doubles that (:data:`RAMP_DONE` ends it).
+
+Workers agree through :func:`merge`: the later ``epoch`` wins, on a tie the more cautious view. That is a join, so the order
+and the repetition of exchanges do not matter. Workers take turns at the trial (``turn``), so that N of them do not send N.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from trimaran.errors import CredentialRejected, RateLimited, Rejected, TargetNotFound, TrimaranError
+
+__all__ = [
+    "OPEN_BASE_S",
+    "OPEN_CAP_S",
+    "OPERATOR_BASE_S",
+    "OPERATOR_CAP_S",
+    "QUIET_RATE",
+    "RAMP_DONE",
+    "REST_BASE_S",
+    "TRANSITIONS",
+    "TRIP_CONSECUTIVE",
+    "TRIP_RATE",
+    "TURN_S",
+    "Admission",
+    "Breaker",
+    "Circuit",
+    "Signal",
+    "Verdict",
+    "admission",
+    "began",
+    "ended",
+    "failed",
+    "merge",
+    "refused",
+    "rest",
+    "trial_lost",
+    "trial_sent",
+    "verdict_of",
+]
+
+TRIP_CONSECUTIVE = 3
+"""Failures in a row. Three, because one or two are what a single dropped connection pool or deploy costs."""
+TRIP_RATE = 0.5
+"""Decayed share of failures. At one half, a retry elsewhere is as likely needed as not."""
+TRIP_RATE_EVENTS = 10
+"""Outcomes needed before the rate counts."""
+RATE_GAIN = 0.1
+"""Weight of one outcome in the failure rate: a memory of about ten."""
+RECOVERED_RATE = 0.2
+"""Failure rate assumed at most when a circuit closes: the trial counts for more than what came before it."""
+QUIET_RATE = 0.005
+"""Below this the failure rate no longer moves a decision."""
+OPEN_BASE_S = 2.0
+"""First open time: longer than a reconnect, shorter than anybody's patience with an idle target."""
+OPEN_CAP_S = 60.0
+"""Longest open time of a failing target; bounds how late a recovery is seen."""
+OPERATOR_BASE_S = 30.0
+OPERATOR_CAP_S = 600.0
+"""The same where an operator must act: keys and deployments change in minutes, not in seconds."""
+REST_BASE_S = 1.0
+REST_CAP_S = 30.0
+"""Rest after a 429 that names no time: doubled at each one in a row."""
+RETRY_AFTER_CAP_S = 3600.0
+"""No target silences itself for longer than this."""
+RAMP_DONE = 64
+"""In flight at which the ramp ends: six answers, each doubling."""
+FORGET_S = 60.0
+"""Closed for this long, a target has lived down its earlier openings."""
+TURN_S = 1.25
+"""Distance of the workers' turns at a trial: the exchange period of one second, with a margin."""
+TRIAL_LOST_S = 120.0
+"""A trial whose end was never reported stops blocking the next one."""
+PEER_TRIAL_S = 2.5
+"""How long another worker's word that a trial is under way holds: two exchanges."""
+_EPSILON_S = 1e-6
+
+
+class Circuit(enum.IntEnum):
+    """Ordered by caution."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+class Signal(enum.Enum):
+    """What can happen to a circuit."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    TRIPPED = "tripped"
+    """A failure that reached a threshold, or that only an operator mends."""
+    TRIAL_SENT = "trial sent"
+
+
+TRANSITIONS: dict[tuple[Circuit, Signal], Circuit] = {
+    (Circuit.CLOSED, Signal.ANSWERED): Circuit.CLOSED,
+    (Circuit.CLOSED, Signal.FAILED): Circuit.CLOSED,
+    (Circuit.CLOSED, Signal.TRIPPED): Circuit.OPEN,
+    (Circuit.CLOSED, Signal.TRIAL_SENT): Circuit.CLOSED,
+    (Circuit.OPEN, Signal.ANSWERED): Circuit.CLOSED,
+    (Circuit.OPEN, Signal.FAILED): Circuit.OPEN,
+    (Circuit.OPEN, Signal.TRIPPED): Circuit.OPEN,
+    (Circuit.OPEN, Signal.TRIAL_SENT): Circuit.HALF_OPEN,
+    (Circuit.HALF_OPEN, Signal.ANSWERED): Circuit.CLOSED,
+    (Circuit.HALF_OPEN, Signal.FAILED): Circuit.OPEN,
+    (Circuit.HALF_OPEN, Signal.TRIPPED): Circuit.OPEN,
+    (Circuit.HALF_OPEN, Signal.TRIAL_SENT): Circuit.HALF_OPEN,
+}
+
+
+@dataclass(slots=True)
+class Breaker:
+    """The state of one target's admission in one worker."""
+
+    circuit: Circuit = Circuit.CLOSED
+    epoch: int = 0
+    """Counts openings and closings; the larger is the later knowledge among workers."""
+    changed_at: float = float("-inf")
+    until: float = 0.0
+    """Monotonic time from which a trial is due while open."""
+    openings: int = 0
+    """In a row, without :data:`FORGET_S` of being closed between them."""
+    consecutive: int = 0
+    rate: float = 0.0
+    """Decayed share of failures, 0 to 1."""
+    outcomes: int = 0
+    trial_until: float = 0.0
+    """A trial, ours or another worker's, is under way until then at the latest."""
+    own_trial: bool = False
+    rest_until: float = 0.0
+    rests: int = 0
+    """429s in a row."""
+    ramp: int = 1
+    """Requests that may be in flight before others go elsewhere."""
+    quiet: bool = False
+    """Closed, no recent failure, no rest, ramp over: nothing here needs a look."""
+
+
+class Verdict(enum.IntEnum):
+    """What admission says, best first."""
+
+    READY = 0
+    COLD = 1
+    """Never seen, with as much in flight as its ramp allows: admitted, after every ready target."""
+    RAMPING = 2
+    """The same after a recovery."""
+    TRIAL = 3
+    """Admitted as the one trial of a half-open circuit."""
+    LATE_TRIAL = 4
+    """A trial is due and another worker's turn comes first: admitted as a last resort."""
+    REJECTED = 5
+
+
+Admission = tuple[Verdict, str, float]
+"""Verdict, reason (empty when ready), monotonic time from which to ask again (0 when admitted)."""
+_READY: Admission = (Verdict.READY, "", 0.0)
+_COLD: Admission = (Verdict.COLD, "new: ramping up", 0.0)
+_RAMPING: Admission = (Verdict.RAMPING, "recovered: ramping up", 0.0)
+_TRIAL: Admission = (Verdict.TRIAL, "circuit half open: this is the trial", 0.0)
+_LATE: Admission = (Verdict.LATE_TRIAL, "circuit half open: another worker's turn to try", 0.0)
+
+
+def admission(breaker: Breaker, in_flight: int, now: float, turn: int = 0) -> Admission:
+    """Whether one more request may go there now. ``turn`` is this worker's place in the queue for the trial, from 0. Pure."""
+    if breaker.rest_until > now:
+        wait_s = breaker.rest_until - now
+        return Verdict.REJECTED, f"resting for {wait_s:.1f} s, as the target asked", breaker.rest_until
+    if breaker.circuit is Circuit.CLOSED:
+        if in_flight < breaker.ramp or breaker.ramp >= RAMP_DONE:
+            return _READY
+        return _RAMPING if breaker.epoch or breaker.rest_until else _COLD
+    if breaker.until > now:
+        return Verdict.REJECTED, f"circuit open for {breaker.until - now:.1f} s", breaker.until
+    if breaker.trial_until > now:
+        return Verdict.REJECTED, "circuit half open: a trial is under way", min(breaker.trial_until, now + 1.0)
+    return _TRIAL if now >= breaker.until + turn * TURN_S else _LATE
+
+
+def trial_sent(breaker: Breaker, now: float) -> None:
+    """An attempt was sent while the circuit was not closed."""
+    breaker.circuit = TRANSITIONS[breaker.circuit, Signal.TRIAL_SENT]
+    breaker.trial_until = now + TRIAL_LOST_S
+    breaker.own_trial = True
+
+
+def trial_lost(breaker: Breaker) -> None:
+    """The trial ended without saying anything: the next one may go."""
+    breaker.trial_until = 0.0
+    breaker.own_trial = False
+
+
+def began(breaker: Breaker, sent_at: float, now: float) -> bool:
+    """The first content of an attempt sent at ``sent_at`` came. True when this closed the circuit.
+
+    It closes and ramps up here rather than at the end, so that long answers do not hold back a recovery.
+    """
+    if sent_at < breaker.changed_at - _EPSILON_S:
+        return False
+    if breaker.ramp < RAMP_DONE:
+        breaker.ramp *= 2
+    was = breaker.circuit
+    breaker.circuit = TRANSITIONS[was, Signal.ANSWERED]
+    if was is Circuit.CLOSED:
+        return False
+    _changed(breaker, now)
+    breaker.ramp = 2
+    breaker.rate = min(breaker.rate, RECOVERED_RATE)
+    return True
+
+
+def ended(breaker: Breaker, sent_at: float, now: float) -> None:
+    """An attempt sent at ``sent_at`` was answered whole. Only this ends a row of failures: a stream that begins may be cut."""
+    if sent_at < breaker.changed_at - _EPSILON_S:
+        return
+    breaker.consecutive = 0
+    breaker.rests = 0
+    breaker.outcomes += 1
+    breaker.rate *= 1.0 - RATE_GAIN
+    if breaker.openings and now - breaker.changed_at > FORGET_S:
+        breaker.openings = 0
+    breaker.quiet = (
+        breaker.circuit is Circuit.CLOSED
+        and breaker.openings == 0
+        and breaker.ramp >= RAMP_DONE
+        and breaker.rest_until <= now
+        and breaker.rate < QUIET_RATE
+    )
+
+
+def failed(breaker: Breaker, sent_at: float, now: float) -> None:
+    """An attempt sent at ``sent_at`` failed by the target's or the network's fault."""
+    if sent_at < breaker.changed_at - _EPSILON_S:
+        return
+    breaker.quiet = False
+    breaker.consecutive += 1
+    breaker.rate += RATE_GAIN * (1.0 - breaker.rate)
+    breaker.outcomes += 1
+    bad = breaker.consecutive >= TRIP_CONSECUTIVE or (
+        breaker.rate >= TRIP_RATE and breaker.outcomes >= TRIP_RATE_EVENTS
+    )
+    _apply(breaker, Signal.TRIPPED if bad else Signal.FAILED, OPEN_BASE_S, OPEN_CAP_S, now)
+
+
+def refused(breaker: Breaker, sent_at: float, now: float) -> None:
+    """The target refused our credential or does not know the model: open at once, and for long."""
+    if sent_at < breaker.changed_at - _EPSILON_S:
+        return
+    breaker.quiet = False
+    breaker.consecutive += 1
+    _apply(breaker, Signal.TRIPPED, OPERATOR_BASE_S, OPERATOR_CAP_S, now)
+
+
+def rest(breaker: Breaker, retry_after_s: float | None, in_flight: int, now: float) -> None:
+    """The target asked for a pause. ``None``: it did not say how long."""
+    breaker.quiet = False
+    if retry_after_s is None:
+        retry_after_s = min(REST_BASE_S * 2.0**breaker.rests, REST_CAP_S)
+        breaker.rests = min(breaker.rests + 1, 16)
+    breaker.rest_until = max(breaker.rest_until, now + min(max(retry_after_s, 0.0), RETRY_AFTER_CAP_S))
+    breaker.ramp = max(1, min(breaker.ramp, in_flight // 2))
+
+
+def _apply(breaker: Breaker, signal: Signal, base_s: float, cap_s: float, now: float) -> None:
+    was = breaker.circuit
+    breaker.circuit = TRANSITIONS[was, signal]
+    if breaker.circuit is Circuit.OPEN and was is not Circuit.OPEN:
+        breaker.until = max(now + min(base_s * 2.0**breaker.openings, cap_s), breaker.rest_until)
+        breaker.openings = min(breaker.openings + 1, 16)
+        breaker.ramp = 1
+        _changed(breaker, now)
+
+
+def _changed(breaker: Breaker, now: float) -> None:
+    breaker.epoch += 1
+    breaker.changed_at = now
+    breaker.trial_until = 0.0
+    breaker.own_trial = False
+    breaker.consecutive = 0
+    breaker.quiet = False
+
+
+def merge(breaker: Breaker, other: Breaker, now: float) -> bool:
+    """Join another worker's view into ours. ``other`` needs circuit, epoch, until, openings, own_trial, rest_until.
+
+    True when this closed our circuit.
+    """
+    if other.rest_until > max(breaker.rest_until, now):
+        breaker.rest_until = other.rest_until
+        breaker.quiet = False
+    if other.epoch < breaker.epoch:
+        return False
+    closes = False
+    if other.epoch > breaker.epoch:
+        closes = breaker.circuit is not Circuit.CLOSED and other.circuit is Circuit.CLOSED
+        breaker.circuit = other.circuit
+        breaker.until = other.until
+        breaker.openings = other.openings
+        breaker.ramp = 1
+        _changed(breaker, now)
+        breaker.epoch = other.epoch
+    elif breaker.circuit is not Circuit.CLOSED and other.circuit is not Circuit.CLOSED:
+        breaker.until = max(breaker.until, other.until)
+        breaker.openings = max(breaker.openings, other.openings)
+        if not breaker.own_trial:
+            breaker.circuit = Circuit.HALF_OPEN if other.own_trial else breaker.circuit
+    if other.own_trial and not breaker.own_trial:
+        breaker.trial_until = max(breaker.trial_until, now + PEER_TRIAL_S)
+    return closes
+
+
+def verdict_of(error: type[TrimaranError]) -> str:
+    """How the class of an error counts: ``client`` (not against the target), ``rest``, ``operator`` or ``failure``."""
+    if issubclass(error, Rejected):
+        return "client"
+    if issubclass(error, RateLimited):
+        return "rest"
+    if issubclass(error, CredentialRejected | TargetNotFound):
+        return "operator"
+    return "failure"

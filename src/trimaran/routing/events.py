@@ -1,0 +1,161 @@
+"""What routing is told and what it answers: the request's size, the choices, and the events of an attempt.
+
+The life of one attempt, as :func:`trimaran.routing.learn` must hear of it::
+
+    Sent ──► FirstToken ──► Completed | Failed | Abandoned        streamed
+    Sent ─────────────────► Completed | Failed | Abandoned        not streamed, or nothing came
+
+Every ``Sent`` is followed by exactly one of the three endings, or the count of requests in flight drifts. ``ttft_s`` in an
+ending says whether a ``FirstToken`` was reported before it (``None``: it was not). ``probe`` and ``in_flight`` are
+copied from the :class:`Choice` that was tried. Durations are seconds on the monotonic clock from the moment of sending.
+
+Structs here are built for every request, so they are mutable (freezing costs a call per field) and, as they
+cannot be part of a cycle, invisible to the garbage collector.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from trimaran.errors import TrimaranError
+
+__all__ = [
+    "Abandoned",
+    "Choice",
+    "Completed",
+    "Event",
+    "Failed",
+    "FirstToken",
+    "RouteRequest",
+    "Sent",
+    "Shared",
+    "SharedTarget",
+]
+
+
+class RouteRequest(msgspec.Struct, gc=False):
+    """The features of a request that decide where it goes: sizes only, never text."""
+
+    input_tokens: int
+    max_output_tokens: int | None = None
+    """The client's limit; ``None`` when it gave none."""
+    stream: bool = True
+
+
+class Choice(msgspec.Struct, gc=False):
+    """One target's place in the order, with the figures behind it."""
+
+    target: str
+    predicted_ttft_s: float
+    predicted_total_s: float
+    score: float
+    """Seconds this request is expected to cost when sent there, failures included. Lower is better; ``inf`` if rejected."""
+    probe: bool
+    """It stands first in order to learn about it, not because it is expected to be the fastest."""
+    reason: str
+    admitted: bool
+    """``False``: do not send. The reason says why and ``retry_at`` when to ask again."""
+    predicted_tpot_s: float = 0.0
+    in_flight: int = 0
+    """Requests at the target as far as known, those of other workers included."""
+    circuit: str = "closed"
+    samples: int = 0
+    """First tokens and answers seen from it by this worker."""
+    retry_at: float = 0.0
+    """Monotonic time from which a rejected target may be tried; 0 when admitted."""
+    patience_s: float | None = None
+    """Give up waiting for the first token after this long (a trial of a broken target); ``None``: the policy's limit."""
+
+
+class Sent(msgspec.Struct, gc=False):
+    """An attempt begins."""
+
+    target: str
+    input_tokens: int = 0
+    probe: bool = False
+
+
+class FirstToken(msgspec.Struct, gc=False):
+    """The first content of a streamed answer arrived."""
+
+    target: str
+    ttft_s: float
+    input_tokens: int = 0
+    in_flight: int = 0
+    """Requests at the target when this one was sent, itself not counted: ``Choice.in_flight``."""
+    probe: bool = False
+
+
+class Completed(msgspec.Struct, gc=False):
+    """The answer is whole."""
+
+    target: str
+    ttft_s: float | None
+    total_s: float
+    output_tokens: int
+    """0 when the provider did not say."""
+    input_tokens: int = 0
+    in_flight: int = 0
+    probe: bool = False
+
+
+class Failed(msgspec.Struct, gc=False):
+    """The attempt failed with ``error`` (a class of the error tree; an instance's type)."""
+
+    target: str
+    error: type[TrimaranError]
+    elapsed_s: float
+    retry_after_s: float | None = None
+    ttft_s: float | None = None
+    input_tokens: int = 0
+    in_flight: int = 0
+    probe: bool = False
+
+
+class Abandoned(msgspec.Struct, gc=False):
+    """Nobody waits for it any more: the client left, the request's deadline passed, or a hedge lost.
+
+    Says only that the answer takes longer than ``elapsed_s``.
+    """
+
+    target: str
+    elapsed_s: float
+    ttft_s: float | None = None
+    input_tokens: int = 0
+    in_flight: int = 0
+    probe: bool = False
+
+
+class SharedTarget(msgspec.Struct, array_like=True, gc=False):
+    """What one worker tells the others about one target. Times are relative, so clocks need not agree."""
+
+    in_flight: int
+    circuit: int
+    """:class:`trimaran.routing.circuit.Circuit` as its number."""
+    epoch: int
+    """Counts the circuit's openings and closings. A higher epoch is later knowledge."""
+    open_s: float
+    """Until a trial is allowed."""
+    openings: int
+    trial: bool
+    """A trial of the half-open target is under way."""
+    rest_s: float
+    """Until the target's own Retry-After has passed."""
+    seen_s: float
+    """Since its last answer was seen; negative: never."""
+    ttft_n: int
+    ttft_sum: float
+    """Number and sum of log TTFT, with size and load taken out, over the worker's life. Differences between two exchanges
+    are its fresh observations, and nothing of what it heard from others."""
+    tpot_n: int
+    tpot_sum: float
+
+
+class Shared(msgspec.Struct):
+    """Another worker's view: ``msgspec.convert(export_shared(...), Shared)``, or ``Shared(**mapping)`` after decoding."""
+
+    worker: int
+    targets: dict[str, SharedTarget]
+
+
+Event = Sent | FirstToken | Completed | Failed | Abandoned | Shared

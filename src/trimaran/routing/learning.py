@@ -1,0 +1,327 @@
+"""``learn``: the only writer of :class:`~trimaran.routing.state.State`. Here events become counts, circuits and observations.
+
+Timeouts, failures and abandoned attempts are censored: they say that the time is longer than what passed, so they only ever raise
+the level. A fast failure says nothing about speed, and counts in the failure rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trimaran.errors import TrimaranError
+from trimaran.routing.circuit import (
+    Circuit,
+    began,
+    ended,
+    failed,
+    refused,
+    rest,
+    trial_lost,
+    trial_sent,
+    verdict_of,
+)
+from trimaran.routing.events import Abandoned, Completed, Event, Failed, FirstToken, Sent, Shared
+from trimaran.routing.model import observe_tpot, observe_ttft, recovered, tpot_s_of, ttft_s_of
+from trimaran.routing.sharing import hear
+from trimaran.routing.state import MAX_TARGETS, State, TargetState
+
+__all__ = ["learn"]
+
+SPENT_DECAY = 1.0 - 1.0 / 8192.0
+"""Memory of the probing account: some eight thousand attempts."""
+FAILED_GAIN = 0.2
+"""Memory of how long a failure takes: some five failures."""
+OUTPUT_GAIN = 0.05
+"""Memory of the mean output length: some twenty answers."""
+
+
+def learn(state: State, event: Event, now: float) -> None:
+    """Write what ``event`` says into ``state``. ``now`` is the monotonic time at which it happened, in seconds."""
+    _HANDLERS[type(event)](state, event, now)
+
+
+def _target(state: State, name: str) -> TargetState:
+    target = state.targets.get(name)
+    if target is None:
+        if len(state.targets) >= MAX_TARGETS:
+            _evict(state)
+        target = state.targets[name] = TargetState()
+    return target
+
+
+def _evict(state: State) -> None:
+    """Forget the eighth of the idle targets that was silent for longest."""
+    idle = [name for name, target in state.targets.items() if not target.in_flight]
+    idle.sort(key=lambda name: state.targets[name].seen_at)
+    for name in idle[: MAX_TARGETS // 8]:
+        del state.targets[name]
+
+
+def _sent(state: State, event: Sent, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    target.in_flight += 1
+    target.waiting += 1
+    target.waiting_since += now
+    if event.probe:
+        state.probing += 1
+    if not target.breaker.quiet and target.breaker.circuit is not Circuit.CLOSED:
+        trial_sent(target.breaker, now)
+
+
+def _first_token(state: State, event: FirstToken, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    ttft_s = event.ttft_s
+    target.waiting -= 1
+    target.waiting_since = target.waiting_since - (now - ttft_s) if target.waiting > 0 else 0.0
+    if not target.breaker.quiet and began(target.breaker, now - ttft_s, now):
+        recovered(target)
+    observe_ttft(state, target, ttft_s, event.input_tokens, event.in_flight, now)
+
+
+def _completed(state: State, event: Completed, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    total_s = event.total_s
+    in_flight = target.in_flight - 1
+    target.in_flight = in_flight if in_flight > 0 else 0
+    state.spent_s = state.spent_s * SPENT_DECAY + total_s
+    state.probed_s *= SPENT_DECAY
+    if event.probe:
+        state.probing -= 1
+        state.probed_s += total_s
+    tokens = event.output_tokens
+    ttft_s = event.ttft_s
+    if ttft_s is None:
+        ttft_s = _completed_unary(state, target, event, now)
+    if not target.breaker.quiet:
+        ended(target.breaker, now - total_s, now)
+    if tokens < 1:
+        return
+    mean = target.output_tokens
+    target.output_tokens = mean + OUTPUT_GAIN * (tokens - mean) if mean else float(tokens)
+    if tokens > 3 and total_s > ttft_s and now - total_s >= target.changed_at - 1e-6:
+        observe_tpot(state, target, (total_s - ttft_s) / (tokens - 1), event.in_flight, now)
+
+
+def _completed_unary(state: State, target: TargetState, event: Completed, now: float) -> float:
+    """An answer that came whole: its time is shared between first token and the others as the model expects. Returns that TTFT."""
+    total_s = event.total_s
+    target.waiting -= 1
+    target.waiting_since = target.waiting_since - (now - total_s) if target.waiting > 0 else 0.0
+    if not target.breaker.quiet and began(target.breaker, now - total_s, now):
+        recovered(target)
+    expected = ttft_s_of(target, event.input_tokens, event.in_flight)
+    rest_s = max(0, event.output_tokens - 1) * tpot_s_of(target, event.in_flight)
+    ttft_s = total_s * expected / (expected + rest_s)
+    observe_ttft(state, target, ttft_s, event.input_tokens, event.in_flight, now)
+    return ttft_s
+
+
+def _end_early(state: State, target: TargetState, event: Failed | Abandoned, now: float) -> None:
+    """Bookkeeping of an attempt without an answer: counts, account, and what its silence says of the speed."""
+    elapsed_s = event.elapsed_s
+    in_flight = target.in_flight - 1
+    target.in_flight = in_flight if in_flight > 0 else 0
+    state.spent_s = state.spent_s * SPENT_DECAY + elapsed_s
+    state.probed_s *= SPENT_DECAY
+    if event.probe:
+        state.probing -= 1
+        state.probed_s += elapsed_s
+    if event.ttft_s is None:
+        target.waiting -= 1
+        target.waiting_since = target.waiting_since - (now - elapsed_s) if target.waiting > 0 else 0.0
+
+
+def _censor(state: State, target: TargetState, event: Failed | Abandoned, now: float) -> None:
+    """No first token after ``elapsed_s``: an observation of at least that, if it is more than expected."""
+    if event.ttft_s is None and event.elapsed_s > ttft_s_of(target, event.input_tokens, event.in_flight):
+        observe_ttft(state, target, event.elapsed_s, event.input_tokens, event.in_flight, now)
+
+
+def _failed(state: State, event: Failed, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    _end_early(state, target, event, now)
+    breaker = target.breaker
+    sent_at = now - event.elapsed_s
+    kind = verdict_of(event.error)
+    if kind == "client":
+        if event.ttft_s is None and not breaker.quiet and began(breaker, sent_at, now):
+            recovered(target)
+        ended(breaker, sent_at, now)
+        return
+    if kind == "rest":
+        rest(breaker, event.retry_after_s, target.in_flight, now)
+        trial_lost(breaker)
+        return
+    if event.retry_after_s is not None:
+        rest(breaker, event.retry_after_s, target.in_flight, now)
+    if kind == "operator":
+        refused(breaker, sent_at, now)
+        return
+    _censor(state, target, event, now)
+    target.failed_s += FAILED_GAIN * (event.elapsed_s - target.failed_s)
+    failed(breaker, sent_at, now)
+
+
+def _abandoned(state: State, event: Abandoned, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    _end_early(state, target, event, now)
+    _censor(state, target, event, now)
+    if target.breaker.own_trial and event.ttft_s is None:
+        trial_lost(target.breaker)
+
+
+def _shared(state: State, event: Shared, now: float) -> None:
+    for name in hear(state, event, now):
+        recovered(state.targets[name])
+
+
+_HANDLERS[type(event)](state, event, now)
+
+
+def _target(state: State, name: str) -> TargetState:
+    target = state.targets.get(name)
+    if target is None:
+        if len(state.targets) >= MAX_TARGETS:
+            _evict(state)
+        target = state.targets[name] = TargetState()
+    return target
+
+
+def _evict(state: State) -> None:
+    """Forget the eighth of the idle targets that was silent for longest."""
+    idle = [name for name, target in state.targets.items() if not target.in_flight]
+    idle.sort(key=lambda name: state.targets[name].seen_at)
+    for name in idle[: MAX_TARGETS // 8]:
+        del state.targets[name]
+
+
+def _sent(state: State, event: Sent, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    target.in_flight += 1
+    target.waiting += 1
+    target.waiting_since += now
+    if event.probe:
+        state.probing += 1
+    if not target.breaker.quiet and target.breaker.circuit is not Circuit.CLOSED:
+        trial_sent(target.breaker, now)
+
+
+def _first_token(state: State, event: FirstToken, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    ttft_s = event.ttft_s
+    target.waiting -= 1
+    target.waiting_since = target.waiting_since - (now - ttft_s) if target.waiting > 0 else 0.0
+    if not target.breaker.quiet and began(target.breaker, now - ttft_s, now):
+        recovered(target)
+    observe_ttft(state, target, ttft_s, event.input_tokens, event.in_flight, now)
+
+
+def _completed(state: State, event: Completed, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    total_s = event.total_s
+    in_flight = target.in_flight - 1
+    target.in_flight = in_flight if in_flight > 0 else 0
+    state.spent_s = state.spent_s * SPENT_DECAY + total_s
+    state.probed_s *= SPENT_DECAY
+    if event.probe:
+        state.probing -= 1
+        state.probed_s += total_s
+    tokens = event.output_tokens
+    ttft_s = event.ttft_s
+    if ttft_s is None:
+        ttft_s = _completed_unary(state, target, event, now)
+    if not target.breaker.quiet:
+        ended(target.breaker, now - total_s, now)
+    if tokens < 1:
+        return
+    mean = target.output_tokens
+    target.output_tokens = mean + OUTPUT_GAIN * (tokens - mean) if mean else float(tokens)
+    if tokens > 3 and total_s > ttft_s and now - total_s >= target.changed_at - 1e-6:
+        observe_tpot(state, target, (total_s - ttft_s) / (tokens - 1), event.in_flight, now)
+
+
+def _completed_unary(state: State, target: TargetState, event: Completed, now: float) -> float:
+    """An answer that came whole: its time is shared between first token and the others as the model expects. Returns that TTFT."""
+    total_s = event.total_s
+    target.waiting -= 1
+    target.waiting_since = target.waiting_since - (now - total_s) if target.waiting > 0 else 0.0
+    if not target.breaker.quiet and began(target.breaker, now - total_s, now):
+        recovered(target)
+    expected = ttft_s_of(target, event.input_tokens, event.in_flight)
+    rest_s = max(0, event.output_tokens - 1) * tpot_s_of(target, event.in_flight)
+    ttft_s = total_s * expected / (expected + rest_s)
+    observe_ttft(state, target, ttft_s, event.input_tokens, event.in_flight, now)
+    return ttft_s
+
+
+def _end_early(state: State, target: TargetState, event: Failed | Abandoned, now: float) -> None:
+    """Bookkeeping of an attempt without an answer: counts, account, and what its silence says of the speed."""
+    elapsed_s = event.elapsed_s
+    in_flight = target.in_flight - 1
+    target.in_flight = in_flight if in_flight > 0 else 0
+    state.spent_s = state.spent_s * SPENT_DECAY + elapsed_s
+    state.probed_s *= SPENT_DECAY
+    if event.probe:
+        state.probing -= 1
+        state.probed_s += elapsed_s
+    if event.ttft_s is None:
+        target.waiting -= 1
+        target.waiting_since = target.waiting_since - (now - elapsed_s) if target.waiting > 0 else 0.0
+
+
+def _censor(state: State, target: TargetState, event: Failed | Abandoned, now: float) -> None:
+    """No first token after ``elapsed_s``: an observation of at least that, if it is more than expected."""
+    if event.ttft_s is None and event.elapsed_s > ttft_s_of(target, event.input_tokens, event.in_flight):
+        observe_ttft(state, target, event.elapsed_s, event.input_tokens, event.in_flight, now)
+
+
+def _failed(state: State, event: Failed, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    _end_early(state, target, event, now)
+    breaker = target.breaker
+    sent_at = now - event.elapsed_s
+    kind = verdict_of(event.error)
+    if kind == "client":
+        if event.ttft_s is None and not breaker.quiet and began(breaker, sent_at, now):
+            recovered(target)
+        ended(breaker, sent_at, now)
+        return
+    if kind == "rest":
+        rest(breaker, event.retry_after_s, target.in_flight, now)
+        trial_lost(breaker)
+        return
+    if event.retry_after_s is not None:
+        rest(breaker, event.retry_after_s, target.in_flight, now)
+    if kind == "operator":
+        refused(breaker, sent_at, now)
+        return
+    _censor(state, target, event, now)
+    target.failed_s += FAILED_GAIN * (event.elapsed_s - target.failed_s)
+    failed(breaker, sent_at, now)
+
+
+def _abandoned(state: State, event: Abandoned, now: float) -> None:
+    target = state.targets.get(event.target) or _target(state, event.target)
+    _end_early(state, target, event, now)
+    _censor(state, target, event, now)
+    if target.breaker.own_trial and event.ttft_s is None:
+        trial_lost(target.breaker)
+
+
+def _shared(state: State, event: Shared, now: float) -> None:
+    for name in hear(state, event, now):
+        recovered(state.targets[name])
+
+
+_KINDS: dict[type[TrimaranError], str] = {}
+"""Memo of a pure function over the closed set of error classes."""
+
+_HANDLERS: dict[type, Callable[[State, Any, float], None]] = {
+    Sent: _sent,
+    FirstToken: _first_token,
+    Completed: _completed,
+    Failed: _failed,
+    Abandoned: _abandoned,
+    Shared: _shared,
+}

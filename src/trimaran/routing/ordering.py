@@ -1,0 +1,284 @@
+"""``order``: from a request and what is known to the order in which its targets are tried. Pure: it writes nothing.
+
+Filter: :func:`trimaran.routing.circuit.admission` says of each target ready, ramping, trial or rejected, with a reason.
+Score: seconds the request is expected to take there, plus the share of failures times what a failure costs.
+Order: ready by score, then ramping by score, then trials as a last resort, then the rejected by when they may be tried again.
+
+Then one target may be moved to the front in order to learn about it: a trial of a half-open circuit, a target never seen, one
+not heard from lately that could plausibly be the fastest, or, seldom, any that was not heard from. All of it is paid from one
+account: the time that probes took may not exceed :data:`PROBE_SHARE` of the time that all attempts took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, inf, log, log1p, sqrt
+from operator import attrgetter
+
+from trimaran.routing.circuit import QUIET_RATE, Breaker, Verdict, admission
+from trimaran.routing.events import Choice, RouteRequest
+from trimaran.routing.model import BEYOND, GROWTH_PER_S, VARIANCE_CAP
+from trimaran.routing.sharing import PEER_FRESH_S
+from trimaran.routing.state import (
+    BUCKET,
+    LOAD_PRIOR,
+    MAX_IN_FLIGHT,
+    PRIOR_OUTPUT_TOKENS,
+    SIZE_SCALE,
+    State,
+    TargetState,
+)
+from trimaran.types import ModelPolicy
+
+__all__ = ["STRATEGIES", "Strategy", "fastest", "order", "ordered"]
+
+PROBE_SHARE = 0.012
+"""Share of all time that goes into looking at targets that are probably slower. The promise is 3 % with everything; the
+rest of it is for the dearer of the two kinds and for the first look at a target."""
+RESERVE_SHARE = 0.027
+"""Share up to which a target that could be the fastest may be looked at: dearer by little, worth more."""
+PROBE_CHANCE = 0.1
+"""Share of requests that may become routine probes: breaks step with periodic traffic and among workers."""
+COLD_CHANCE = 0.25
+"""Share of requests that may become the first look at a target never seen."""
+DOUBT = 2.0
+"""A target could be the fastest if it would be with its level this many deviations lower."""
+PROBE_GAP_S = 1.0
+"""A target heard from within this time needs no probe: bounds probes at high rates."""
+PATIENCE_FLOOR_S = 1.0
+PATIENCE_RATIO = 4.0
+"""A trial may wait for its first token this many times as long as the best target is expected to take."""
+PATIENCE_CAP_S = 5.0
+"""A trial of a target that was slow may wait twice its usual time, but no longer than this."""
+PROBES_AT_ONCE = 2
+"""Probes in flight in one worker, so that the account cannot be overdrawn by many at once."""
+COMMON = 0.7
+"""How much of an overdue first token is taken to slow the other tokens, as a power."""
+FAILURE_FLOOR_S = 0.1
+"""Least cost of a failure beside the request's time elsewhere: a connection, a journal line, a bill."""
+FREE_TRIALS = 3
+"""Trials of one outage that the account does not limit: after 2, 4 and 8 s. A short outage ends at once even in thin traffic."""
+DEAREST = 8.0
+"""A probe is booked in advance with at most this many times the best target's time, or one that seemed very slow would never
+be looked at again; what it then takes is booked in full."""
+NEAR = 1.2
+"""Near: predicted within this ratio of the best."""
+NEWS_S = 10.0
+"""After a change of speed was detected anywhere, each request may become a probe of a target that could be the fastest."""
+OVERDUE = 5.0
+"""An overdue first token slows the expectation of the others too once it is this many times late."""
+FAILURE_AGE_S = 30.0
+"""The failure rate of a target that nobody sends to counts half after this long."""
+
+Strategy = Callable[[RouteRequest, ModelPolicy, State, float, float], list[Choice]]
+_by_score = attrgetter("score")
+_by_retry = attrgetter("retry_at")
+_NEXT = "next fastest"
+_OVERDUE = "its first tokens are overdue"
+_NO_TARGET = TargetState()
+"""What a target looks like that was never heard of. Read only."""
+
+
+def order(request: RouteRequest, policy: ModelPolicy, state: State, now: float, u: float) -> list[Choice]:
+    """The policy's targets in the order to try them; every one is in the answer, rejected ones last.
+
+    ``now`` is the monotonic time in seconds, ``u`` a uniform random number in [0, 1): all the chance there is. Writes nothing.
+    """
+    return STRATEGIES[policy.strategy](request, policy, state, now, u)
+
+
+def ordered(request: RouteRequest, policy: ModelPolicy, state: State, now: float, u: float) -> list[Choice]:
+    """As written in the policy; what is broken, resting or recovering steps back. A target never seen does not: it was written first."""
+    ready, cold, ramping, trials, late, rejected = _assess(request, policy, state, now)
+    ready += cold
+    if ready and trials and _trial_allowed(trials[0], ready, request, state):
+        ready.append(trials.pop(0))
+    if cold or len(ready) > 1:
+        ready.sort(key=lambda choice: policy.targets.index(choice.target))
+    for choice in ready:
+        if not choice.probe:
+            choice.reason = "as configured"
+    rejected.sort(key=_by_retry)
+    return ready + ramping + trials + late + rejected
+
+
+def fastest(request: RouteRequest, policy: ModelPolicy, state: State, now: float, u: float) -> list[Choice]:
+    """By the seconds this request is expected to take, with a budgeted part of the traffic spent on finding out."""
+    ready, cold, ramping, trials, late, rejected = _assess(request, policy, state, now)
+    if len(ready) > 1:
+        ready.sort(key=_by_score)
+        if state.probing < PROBES_AT_ONCE:
+            _probe(ready, state, now, u)
+    if ready:
+        first = ready[0]
+        if first.reason is _NEXT:
+            first.reason = "fastest"
+        if not (cold or ramping or trials or late or rejected):
+            return ready
+    ramping += cold
+    ramping.sort(key=_by_score)
+    rejected.sort(key=_by_retry)
+    if ready and trials and _trial_allowed(trials[0], ready, request, state):
+        ready.insert(0, trials.pop(0))
+    return ready + ramping + trials + late + rejected
+
+
+STRATEGIES: dict[str, Strategy] = {"fastest": fastest, "ordered": ordered}
+"""By the name used in configuration."""
+
+
+def _assess(request: RouteRequest, policy: ModelPolicy, state: State, now: float) -> list[list[Choice]]:
+    """Filter and score: for each :class:`Verdict` the choices it holds for, in the policy's order."""
+    tiers: list[list[Choice]] = [[], [], [], [], [], []]
+    ready = tiers[0]
+    cold = 0
+    known = state.targets
+    outputs = _expected_output(request, policy, known)
+    size = log1p(request.input_tokens * SIZE_SCALE)
+    crowded = now - state.heard_at < PEER_FRESH_S
+    for name in policy.targets:
+        target = known.get(name, _NO_TARGET)
+        in_flight = target.in_flight + target.others if crowded else target.in_flight
+        bucket = BUCKET[in_flight if in_flight < MAX_IN_FLIGHT else MAX_IN_FLIGHT]
+        crowd = LOAD_PRIOR[bucket]
+        top = target.load_top
+        load = target.load[bucket] if bucket <= top else target.load[top] + BEYOND * (crowd - LOAD_PRIOR[top])
+        ttft_s = exp(target.level + 0.5 * target.noise + target.size * size + load)
+        tpot_s = exp(target.tpot_level + 0.5 * target.tpot_noise + target.tpot_load * crowd)
+        reason = _NEXT
+        if target.waiting:
+            age_s = now - target.waiting_since / target.waiting
+            if age_s > ttft_s:
+                late = age_s / ttft_s
+                surprise = log(late)
+                if surprise * surprise * target.waiting > OVERDUE * target.noise:
+                    late *= 1.0 + 0.5 * target.waiting * (late - 1.0)
+                    ttft_s *= late
+                    tpot_s *= late**COMMON
+                    reason = _OVERDUE
+        total_s = ttft_s + outputs * tpot_s
+        breaker = target.breaker
+        samples = target.samples
+        score = total_s if breaker.rate < QUIET_RATE else _with_failures(target, total_s, now)
+        choice = Choice(name, ttft_s, total_s, score, False, reason, True, tpot_s, in_flight, "closed", samples)
+        if not samples:
+            cold += 1
+        if breaker.quiet:
+            ready.append(choice)
+        else:
+            _admit(choice, breaker, state, now, tiers)
+    if cold:
+        _predict_cold(tiers, known, outputs, size)
+    return tiers
+
+
+def _admit(choice: Choice, breaker: Breaker, state: State, now: float, tiers: list[list[Choice]]) -> None:
+    turn = (state.turn + breaker.openings) % state.workers
+    verdict, reason, retry_at = admission(breaker, choice.in_flight, now, turn)
+    tiers[verdict].append(choice)
+    if verdict == Verdict.READY:
+        return
+    choice.reason = reason
+    choice.circuit = breaker.circuit.name.lower()
+    if verdict == Verdict.REJECTED:
+        choice.admitted = False
+        choice.retry_at = retry_at
+        choice.score = inf
+    elif verdict >= Verdict.TRIAL:
+        choice.probe = True
+
+
+def _expected_output(request: RouteRequest, policy: ModelPolicy, known: dict[str, TargetState]) -> float:
+    """Output tokens after the first: the mean of what the policy's targets gave, within the client's limit."""
+    total = 0.0
+    count = 0
+    for name in policy.targets:
+        target = known.get(name)
+        if target is not None and target.output_tokens:
+            total += target.output_tokens
+            count += 1
+    expected = total / count if count else PRIOR_OUTPUT_TOKENS
+    limit = request.max_output_tokens
+    if limit is not None and limit < expected:
+        expected = limit
+    return expected - 1.0 if expected > 1.0 else 0.0
+
+
+def _with_failures(target: TargetState, total_s: float, now: float) -> float:
+    """Score with failures: their share times the time until one shows and the request's time elsewhere, taken as equal."""
+    age_s = now - target.seen_at
+    share = target.breaker.rate
+    if age_s > 0.0:
+        share *= FAILURE_AGE_S / (FAILURE_AGE_S + age_s)
+    return total_s + share * (total_s + target.failed_s + FAILURE_FLOOR_S)
+
+
+def _predict_cold(tiers: list[list[Choice]], known: dict[str, TargetState], outputs: float, size: float) -> None:
+    """A target never seen is taken to be like its siblings (their geometric mean, unloaded); with none, the prior stands."""
+    choices = [choice for tier in tiers for choice in tier]
+    warm = [known[choice.target] for choice in choices if choice.samples]
+    if not warm:
+        return
+    ttft_s = exp(sum(t.level + 0.5 * t.noise + t.size * size + t.load[0] for t in warm) / len(warm))
+    tpot_s = exp(sum(t.tpot_level + 0.5 * t.tpot_noise for t in warm) / len(warm))
+    for choice in choices:
+        if not choice.samples:
+            choice.predicted_ttft_s = ttft_s * (1.0 + choice.in_flight / 16.0)
+            choice.predicted_tpot_s = tpot_s
+            choice.predicted_total_s = choice.predicted_ttft_s + outputs * tpot_s
+            if choice.admitted:
+                choice.score = choice.predicted_total_s
+
+
+def _probe(ready: list[Choice], state: State, now: float, u: float) -> None:
+    """Move one target to the front for the sake of knowledge, if there is one worth it and the account allows it."""
+    best = ready[0]
+    picked = None
+    lowest = best.score
+    oldest_s = PROBE_GAP_S
+    routine = u < PROBE_CHANCE
+    news = now - state.changed_at < NEWS_S or best.reason is _OVERDUE
+    for choice in ready[1:]:
+        target = state.targets.get(choice.target, _NO_TARGET)
+        if not target.samples:
+            if best.samples and not choice.in_flight and u < COLD_CHANCE:
+                picked = choice
+                picked.reason = "probe: never seen"
+                break
+            continue
+        age_s = now - target.seen_at
+        if target.waiting or age_s < PROBE_GAP_S:
+            continue
+        doubt = sqrt(min(VARIANCE_CAP, target.variance + GROWTH_PER_S * age_s))
+        hopeful = choice.score * exp(-DOUBT * doubt)
+        cost_s = min(choice.predicted_total_s, DEAREST * best.predicted_total_s)
+        affordable = routine and state.probed_s + cost_s <= PROBE_SHARE * state.spent_s
+        urgent = news or choice.score < NEAR * best.score
+        urgent = urgent and state.probed_s + cost_s - best.predicted_total_s <= RESERVE_SHARE * state.spent_s
+        if hopeful < lowest and (affordable or urgent):
+            picked = choice
+            picked.reason = "probe: could be the fastest"
+            lowest = hopeful
+        elif affordable and age_s > oldest_s and lowest >= best.score:
+            picked = choice
+            picked.reason = "probe: not heard from lately"
+            oldest_s = age_s
+    if picked is not None:
+        picked.probe = True
+        ready.remove(picked)
+        ready.insert(0, picked)
+    elif not best.samples and any(choice.samples for choice in ready):
+        best.probe = True
+        best.reason = "probe: never seen"
+
+
+def _trial_allowed(trial: Choice, ready: list[Choice], request: RouteRequest, state: State) -> bool:
+    """Whether a broken target's trial goes first: the first few of an outage always, later ones from the probing account."""
+    best = min(ready, key=_by_score)
+    expected_s = best.predicted_ttft_s if request.stream else best.predicted_total_s
+    patience_s = max(PATIENCE_FLOOR_S, PATIENCE_RATIO * expected_s)
+    openings = state.targets[trial.target].breaker.openings
+    if state.probing or (openings > FREE_TRIALS and state.probed_s + patience_s > RESERVE_SHARE * state.spent_s):
+        return False
+    trial.patience_s = patience_s
+    return True

@@ -1,0 +1,26 @@
+"""Requests on a virtual clock: the real routing against an oracle and against what others do, on the same arrivals.
+
+``python -m trimaran.simulation.report`` prints the figures. What is assumed of targets and traffic stands in
+:mod:`trimaran.simulation.workload`; nothing here knows how routing decides, it only calls ``order`` and ``learn``.
+"""
+
+from __future__ import annotations
+
+from trimaran.simulation.engine import POLICIES, Decision, Result, simulate
+from trimaran.simulation.measure import adaptation, percentile, regret
+from trimaran.simulation.workload import Arrival, Fault, Run, TargetModel, two_targets
+
+__all__ = [
+    "POLICIES",
+    "Arrival",
+    "Decision",
+    "Fault",
+    "Result",
+    "Run",
+    "TargetModel",
+    "adaptation",
+    "percentile",
+    "regret",
+    "simulate",
+    "two_targets",
+]

@@ -1,0 +1,132 @@
+"""How a simulated provider behaves: one frozen value, replaced whole.
+
+A :class:`Behaviour` says how fast an answer comes, what it holds, what the usage report claims, and which fault, if
+any, is injected. It is data: the provider that holds it draws the jitter and the fault of its n-th request from a
+generator seeded by (seed, scope, n), so the same requests in the same order meet the same fate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import msgspec
+
+__all__ = ["FAULTS", "Behaviour", "Fault"]
+
+Fault = Literal[
+    "none",
+    "status",
+    "reset",
+    "silence",
+    "headers_then_silence",
+    "slow_first_token",
+    "cut",
+    "stall",
+    "malformed_chunk",
+    "missing_end_marker",
+    "in_band_error",
+]
+"""What can go wrong. ``docs/simulated-providers.md`` shows what each one looks like on the wire, streamed and not."""
+
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+
+_SLOW_FIRST_TOKEN_S = 30.0
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Speed, content, reported usage and fault. Every duration is in seconds. A bad value is a ``ValueError``."""
+
+    ttft_s: float = 0.0
+    """Time to the first content token (unary: the part of the answer time that does not depend on its length)."""
+    tpot_s: float = 0.0
+    """Time for each further token."""
+    jitter: float = 0.0
+    """Sigma of the lognormal factor on ``ttft_s`` and on each ``tpot_s``. The median of the factor is 1."""
+
+    output_tokens: int = 24
+    """Length of the default text. Ignored where ``text`` is set or the request asks for a tool call or for JSON."""
+    text: str | None = None
+    """A fixed reply. By default the reply is derived from the prompt and says that it is simulated."""
+    call_tools: bool = False
+    """Call the first tool although the request leaves it to the model, unless the last message is a tool's result."""
+    context_tokens: int = 128_000
+    """Longest prompt; a longer one is refused the way the vendor refuses it."""
+
+    input_tokens: int | None = None
+    """Reported instead of the count."""
+    cached_read_tokens: int = 0
+    """Reported part of the input that came from the cache; never more than the input."""
+    cache_write_tokens: int = 0
+    """Reported part of the input that was written to the cache, one-hour writes included."""
+    cache_write_1h_tokens: int = 0
+    """Part of ``cache_write_tokens`` with a lifetime of one hour (Anthropic only)."""
+    reasoning_tokens: int = 0
+    """Generated, billed and not shown."""
+
+    fault: Fault = "none"
+    fault_probability: float = 1.0
+    fault_count: int | None = None
+    """Only the first so many requests since this behaviour was set can be hit; then it heals. ``None``: it stays."""
+    after_tokens: int = 3
+    """Content tokens sent before a ``cut``, ``stall``, ``malformed_chunk`` or ``in_band_error`` of a stream."""
+    fault_delay_s: float | None = None
+    """Wait before a ``status`` or ``reset``, and the extra wait of ``slow_first_token`` (there 30 s by default)."""
+    status: int = 503
+    """HTTP status of the ``status`` fault, 400 to 599."""
+    retry_after_s: float | None = None
+    """Value of the Retry-After header of the ``status`` fault; ``None`` sends none."""
+    error_code: str | None = None
+    """The dialect's machine-readable reason in an error: OpenAI's ``error.code``, Anthropic's ``error.type``."""
+    error_message: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.fault not in FAULTS:
+            raise ValueError(f"fault: {self.fault!r} is not known; use one of {', '.join(FAULTS)}")
+        for field in _NOT_NEGATIVE:
+            value = getattr(self, field)
+            if value is not None and not value >= 0:
+                raise ValueError(f"{field}: {value!r} must be 0 or more")
+        if not 0 <= self.fault_probability <= 1:
+            raise ValueError(f"fault_probability: {self.fault_probability!r} must be between 0 and 1")
+        if not 400 <= self.status <= 599:
+            raise ValueError(f"status: {self.status!r} must be between 400 and 599")
+        if self.cache_write_1h_tokens > self.cache_write_tokens:
+            raise ValueError("cache_write_1h_tokens: is a part of cache_write_tokens and cannot be more")
+
+    @property
+    def delay_s(self) -> float:
+        """Effective ``fault_delay_s``, before jitter."""
+        if self.fault_delay_s is not None:
+            return self.fault_delay_s
+        return _SLOW_FIRST_TOKEN_S if self.fault == "slow_first_token" else 0.0
+
+    def but(self, **changes: object) -> Behaviour:
+        """The same behaviour with some fields changed, checked like JSON from outside.
+
+        Raises ``ValueError`` on an unknown field, a wrong type or a value out of range.
+        """
+        return self.merged(changes)
+
+    def merged(self, changes: Mapping[str, object]) -> Behaviour:
+        """Like :meth:`but`, from a mapping."""
+        whole = {**msgspec.to_builtins(self), **changes}
+        return msgspec.convert(whole, Behaviour)
+
+
+_NOT_NEGATIVE = (
+    "ttft_s",
+    "tpot_s",
+    "jitter",
+    "output_tokens",
+    "context_tokens",
+    "input_tokens",
+    "cached_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "reasoning_tokens",
+    "fault_count",
+    "after_tokens",
+    "fault_delay_s",
+    "retry_after_s",
+)

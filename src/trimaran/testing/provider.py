@@ -1,0 +1,363 @@
+"""The simulated provider: one loopback port that speaks ``openai.chat`` and ``anthropic.messages``.
+
+It composes the parts: connections parse, dialects read and write, :mod:`~trimaran.testing.answer` plays the answer. It
+says in every answer that it is simulated (header ``x-simulated``, and the default text). Behaviours are looked up by
+upstream model name, then by dialect, then the default; each is replaced whole and takes effect with the next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
+
+import msgspec
+
+from trimaran.testing.answer import Answer, draw
+from trimaran.testing.anthropic_messages import AnthropicMessages
+from trimaran.testing.behaviour import Behaviour
+from trimaran.testing.connection import Connection, Exchange
+from trimaran.testing.control import CONTROL_PATH, answer_control
+from trimaran.testing.dialect import Dialect, Request, header
+from trimaran.testing.exchange import Refusal, compose
+from trimaran.testing.log import LoggedRequest, RequestLog
+from trimaran.testing.openai_chat import OpenAIChat
+
+__all__ = ["DEFAULT_MODELS", "SimulatedProvider"]
+
+DEFAULT_MODELS = ("gpt-4o-mini", "gpt-4o", "claude-haiku-4-5-20251001", "claude-sonnet-4-5-20250929")
+_DEFAULT = "*"
+_START_S = 10.0
+
+
+class _Slot:
+    """A behaviour in force, with how many requests it has seen."""
+
+    __slots__ = ("behaviour", "seen", "since_set")
+
+    def __init__(self, behaviour: Behaviour, seen: int = 0) -> None:
+        self.behaviour = behaviour
+        self.seen = seen
+        self.since_set = 0
+
+
+class SimulatedProvider:
+    """A provider on loopback whose speed and faults can be changed while it runs.
+
+    ``async with SimulatedProvider(...) as provider`` runs it on the current loop, ``with
+    SimulatedProvider(...).in_thread() as provider`` on a loop of its own, for synchronous clients. It can be closed and
+    started again on the same port.
+
+    ``behaviours`` maps a dialect (``openai.chat``) or an upstream model name to its own behaviour. ``models`` limits
+    which models exist (by default all but ``missing-model``); ``keys`` limits which keys are accepted (by default any).
+    ``log_limit`` bounds the log; ``keep_bodies`` False drops request bodies from it.
+    """
+
+    def __init__(
+        self,
+        behaviour: Behaviour | None = None,
+        *,
+        behaviours: Mapping[str, Behaviour] | None = None,
+        name: str = "simulated",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        seed: int = 0,
+        models: Iterable[str] | None = None,
+        keys: Iterable[str] | None = None,
+        log_limit: int = 10_000,
+        keep_bodies: bool = True,
+    ) -> None:
+        self.name = name
+        self.host = host
+        self.port = port
+        self.seed = seed
+        self._slots = {_DEFAULT: _Slot(behaviour or Behaviour())}
+        self._slots.update({scope: _Slot(value) for scope, value in (behaviours or {}).items()})
+        self._models = tuple(models) if models is not None else None
+        self._known = frozenset(self._models) if self._models is not None else None
+        self._keys = frozenset(keys) if keys is not None else None
+        self._keep_bodies = keep_bodies
+        self._openai, self._anthropic = OpenAIChat(), AnthropicMessages()
+        self._by_path: dict[bytes, Dialect] = {self._openai.path: self._openai, self._anthropic.path: self._anthropic}
+        self._server: asyncio.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connections: set[Connection] = set()
+        self._waiters: list[tuple[Callable[[Any], bool], asyncio.Future[None]]] = []
+        self.connections_total = 0
+        self.log = RequestLog(log_limit, self._changed)
+
+    # Addresses
+
+    @property
+    def base_url(self) -> str:
+        """``http://host:port``: the base URL of the ``anthropic`` SDK. The ``openai`` SDK wants
+        :attr:`openai_base_url`."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def openai_base_url(self) -> str:
+        """``http://host:port/v1``."""
+        return f"{self.base_url}/v1"
+
+    @property
+    def anthropic_base_url(self) -> str:
+        """``http://host:port``."""
+        return self.base_url
+
+    # Behaviour
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The default behaviour. Setting it drops those of single dialects and models."""
+        return self._slots[_DEFAULT].behaviour
+
+    @behaviour.setter
+    def behaviour(self, value: Behaviour) -> None:
+        self._slots = {_DEFAULT: _Slot(value, self._slots[_DEFAULT].seen)}
+
+    @property
+    def behaviours(self) -> dict[str, Behaviour]:
+        """A copy of all behaviours by scope; ``*`` is the default."""
+        return {scope: slot.behaviour for scope, slot in self._slots.items()}
+
+    def set_behaviour(self, value: Behaviour, scope: str | None = None) -> None:
+        """Replace the behaviour of one dialect or model; without ``scope``, like setting :attr:`behaviour`."""
+        if scope is None or scope == _DEFAULT:
+            self.behaviour = value
+        else:
+            old = self._slots.get(scope)
+            self._slots[scope] = _Slot(value, old.seen if old else 0)
+
+    # Life
+
+    @property
+    def connections(self) -> int:
+        """Connections open now."""
+        return len(self._connections)
+
+    @property
+    def open_requests(self) -> int:
+        """Requests being answered now, silent and stalled ones included."""
+        return sum(not connection.idle for connection in self._connections)
+
+    async def start(self) -> None:
+        """Listen. The port is chosen by the system when it is 0. Raises ``OSError`` when it is taken."""
+        self._loop = asyncio.get_running_loop()
+        self._server = await self._loop.create_server(
+            lambda: Connection(self), self.host, self.port, backlog=1024, reuse_address=True
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Stop listening, let open answers finish for at most ``grace_s`` seconds, then drop all connections."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        if grace_s > 0:
+            await self._settle(lambda provider: not provider.open_requests, grace_s)
+        self.drop_connections()
+        await self._settle(lambda provider: not provider.connections, 1.0)
+
+    def drop_connections(self) -> None:
+        """Abort every open connection, as a restarting server does. Keep-alive clients find out at their next
+        request."""
+        for connection in list(self._connections):
+            connection.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @contextmanager
+    def in_thread(self) -> Iterator[Self]:
+        """Run on an event loop in a thread of its own. Behaviour and log may be used from any thread."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name=f"simulated-{self.name}", daemon=True)
+        thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self.start(), loop).result(_START_S)
+            try:
+                yield self
+            finally:
+                asyncio.run_coroutine_threadsafe(self.close(), loop).result(_START_S)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_START_S)
+            loop.close()
+
+    # Waiting
+
+    async def until(self, condition: Callable[[Self], bool], timeout_s: float = 5.0) -> None:
+        """Wait for a condition on this provider, checked at each change. Raises ``TimeoutError`` with the log's end."""
+        if not await self._settle(condition, timeout_s):
+            raise TimeoutError(f"not within {timeout_s} s; last requests: {self.log[-5:]}")
+
+    def wait_until(self, condition: Callable[[Self], bool], timeout_s: float = 5.0) -> None:
+        """:meth:`until` for a thread other than the provider's."""
+        end = time.monotonic() + timeout_s
+        while not condition(self):
+            if time.monotonic() > end:
+                raise TimeoutError(f"not within {timeout_s} s; last requests: {self.log[-5:]}")
+            time.sleep(0.001)
+
+    async def _settle(self, condition: Callable[[Any], bool], timeout_s: float) -> bool:
+        if condition(self):
+            return True
+        waiter = (condition, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        try:
+            await asyncio.wait_for(waiter[1], timeout_s)
+        except TimeoutError:
+            return condition(self)
+        finally:
+            self._waiters.remove(waiter)
+        return True
+
+    def _changed(self) -> None:
+        for condition, future in self._waiters:
+            if not future.done() and condition(self):
+                future.set_result(None)
+
+    # Host of connections
+
+    def opened(self, connection: Connection) -> None:
+        """A client connected."""
+        self._connections.add(connection)
+        self.connections_total += 1
+        self._changed()
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._connections.discard(connection)
+        self._changed()
+
+    def receive(self, connection: Connection, request: Request) -> Exchange | None:
+        """Answer one request."""
+        path = request.target.partition(b"?")[0]
+        if request.method == b"POST" and (dialect := self._by_path.get(path)) is not None:
+            return self._generate(connection, request, dialect)
+        if path.startswith(CONTROL_PATH):
+            connection.transport.write(answer_control(self, request, path, loopback=connection.loopback))
+            connection.done(request.keep_alive)
+            return None
+        self._look_up(connection, request, path)
+        return None
+
+    def _generate(self, connection: Connection, request: Request, dialect: Dialect) -> Exchange | None:
+        loop = self._loop
+        assert loop is not None
+        row = self._logged(request, dialect.path, dialect.name, loop.time())
+        try:
+            dialect.authenticate(request.headers, self._keys)
+            prompt = dialect.read(request)
+            row.model, row.stream, row.input_tokens = prompt.model, prompt.stream, prompt.input_tokens
+            scope, slot = self._slot(prompt.model, dialect.name)
+            dialect.check(prompt, slot.behaviour.context_tokens, self._known)
+        except Refusal as refusal:
+            self._refuse(connection, request, dialect, refusal, row)
+            return None
+        fate = draw(slot.behaviour, self.seed, scope, slot.seen, slot.since_set)
+        slot.seen += 1
+        slot.since_set += 1
+        reply = compose(prompt, slot.behaviour, self.name)
+        writer = dialect.writer(prompt, reply, row.n)
+        answer = Answer(
+            connection,
+            loop,
+            dialect,
+            slot.behaviour,
+            fate,
+            reply,
+            writer,
+            _request_id(row),
+            request.keep_alive,
+            row,
+            self.log,
+        )
+        answer.start()
+        return answer
+
+    def _slot(self, model: str, dialect: str) -> tuple[str, _Slot]:
+        slots = self._slots
+        for scope in (model, dialect):
+            if (slot := slots.get(scope)) is not None:
+                return scope, slot
+        return _DEFAULT, slots[_DEFAULT]
+
+    def _look_up(self, connection: Connection, request: Request, path: bytes) -> None:
+        """Models, token counts, and what does not exist."""
+        assert self._loop is not None
+        versioned = header(request.headers, b"anthropic-version") is not None or path == self._anthropic.count_path
+        dialect: Dialect = self._anthropic if versioned else self._openai
+        row = self._logged(request, path, dialect.name, self._loop.time())
+        try:
+            dialect.authenticate(request.headers, self._keys)
+            body = self._found(dialect, request, path, row)
+        except Refusal as refusal:
+            self._refuse(connection, request, dialect, refusal, row)
+            return
+        row.status = 200
+        connection.transport.write(dialect.head.write(200, _request_id(row), length=len(body)) + body)
+        self.log.end(row, "completed", self._loop.time())
+        connection.done(request.keep_alive)
+
+    def _found(self, dialect: Dialect, request: Request, path: bytes, row: LoggedRequest) -> bytes:
+        if request.method == b"POST" and path == self._anthropic.count_path:
+            prompt = self._anthropic.read_count(request.body)
+            row.model, row.input_tokens = prompt.model, prompt.input_tokens
+            dialect.check(prompt, prompt.input_tokens, self._known)
+            return self._anthropic.count(prompt)
+        if request.method == b"GET" and (path == b"/v1/models" or path.startswith(b"/v1/models/")):
+            one = path.removeprefix(b"/v1/models/").decode("latin-1") if path != b"/v1/models" else None
+            found = dialect.models(self._models if self._models is not None else DEFAULT_MODELS, one)
+            if found is not None:
+                return found
+            raise Refusal(404, "", f"no model {one!r}")
+        raise Refusal(404, "", f"{request.method.decode('latin-1')} {path.decode('latin-1')} is not simulated")
+
+    def _refuse(
+        self, connection: Connection, request: Request, dialect: Dialect, refusal: Refusal, row: LoggedRequest
+    ) -> None:
+        assert self._loop is not None
+        body = dialect.refusal(refusal, _request_id(row))
+        row.status = refusal.status
+        connection.transport.write(dialect.head.write(refusal.status, _request_id(row), length=len(body)) + body)
+        self.log.end(row, "refused", self._loop.time())
+        connection.done(request.keep_alive)
+
+    def _logged(self, request: Request, path: bytes, dialect: str, now: float) -> LoggedRequest:
+        row = LoggedRequest(
+            self.log.total + 1,
+            request.method.decode("latin-1"),
+            path.decode("latin-1"),
+            dialect,
+            request.headers,
+            request.body if self._keep_bodies else b"",
+            now,
+        )
+        self.log.append(row)
+        return row
+
+    def state(self, rows: int = 100) -> dict[str, object]:
+        """What ``GET /_simulate`` shows: behaviours, connections and the last rows of the log, without prompts."""
+        return {
+            "simulated": True,
+            "name": self.name,
+            "seed": self.seed,
+            "connections": self.connections,
+            "open_requests": self.open_requests,
+            "requests": self.log.total,
+            "behaviours": {scope: msgspec.to_builtins(value) for scope, value in self.behaviours.items()},
+            "log": [row.public() for row in self.log[-rows:]],
+        }
+
+
+def _request_id(row: LoggedRequest) -> str:
+    return f"req_simulated{row.n:08d}"

@@ -1,0 +1,212 @@
+"""The values every room shares: frozen, with units in their names.
+
+A value here is data: it opens nothing, reads no clock and knows no vendor. Structs that are built for every
+request have slots and are not frozen (freezing costs a call per field); all others are frozen.
+
+Token counts: ``input_tokens`` counts *all* prompt tokens, cached ones included; ``cached_read_tokens`` and
+``cache_write_tokens`` are parts of it. ``output_tokens`` counts all generated tokens, ``reasoning_tokens`` is a part of it.
+
+Money: a price is an integer number of pico-dollars (1e-12 USD) for one unit; an amount is an integer number of
+nano-dollars (1e-9 USD), rounded up once for each attempt. There is no float in either.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import msgspec
+
+__all__ = [
+    "DEFAULT_TENANT",
+    "KeyRecord",
+    "Limits",
+    "ModelPolicy",
+    "PriceTier",
+    "Secret",
+    "ServerLimits",
+    "Snapshot",
+    "Target",
+    "TokenPrice",
+    "Usage",
+]
+
+DEFAULT_TENANT = "default"
+
+
+class Secret:
+    """A credential that never shows itself.
+
+    ``repr``, ``str`` and formatting give ``***``; only :meth:`reveal` gives the text. Not a subclass of ``str``, so
+    that no logger, f-string or JSON encoder can print it by accident.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself. Call it where the credential is written to the wire and nowhere else."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is never serialised; reveal() it where it is written to the wire")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+
+class Usage(msgspec.Struct, array_like=True):
+    """Tokens of one attempt, by kind. See the module's docstring for what counts into what."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class PriceTier(msgspec.Struct, frozen=True, array_like=True):
+    """Prices that hold for the whole attempt once its ``input_tokens`` are above ``above_input_tokens``.
+
+    All prices in pico-dollars per token. ``None`` means *unknown*, not free: such tokens are charged as the kind they
+    are a part of (``cached_read`` and ``cache_write`` as ``input``, ``cache_write_1h`` as ``cache_write``, ``reasoning``
+    as ``output``).
+    """
+
+    above_input_tokens: int
+    input: int
+    output: int
+    cached_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    reasoning: int | None = None
+
+
+class TokenPrice(msgspec.Struct, frozen=True):
+    """What one token costs at one target, with where the figure comes from.
+
+    ``tiers`` are sorted by ``above_input_tokens``, the first one is 0. ``version`` names the price table and its date
+    and is written to each ledger row.
+    """
+
+    version: str
+    source: str
+    as_of: str
+    tiers: tuple[PriceTier, ...]
+    request: int = 0
+    """Pico-dollars for each request, on top of the tokens."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds of one request through all of its attempts. Durations in seconds of the monotonic clock."""
+
+    deadline_s: float = 600.0
+    connect_s: float = 5.0
+    ttft_s: float = 60.0
+    idle_s: float = 60.0
+    max_attempts: int = 4
+    max_cost_nanos: int | None = None
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One thing that can answer a model. Built once for each :class:`Snapshot`; never changed."""
+
+    id: str
+    """Unique in its snapshot, for people and for the ledger: ``openai/gpt-4o-mini``."""
+    provider: str
+    upstream_model: str
+    dialect: str
+    """The wire API it speaks: ``openai.chat``, ``anthropic.messages``."""
+    base_url: str
+    """``https://host[:port]/prefix`` without a trailing slash; the dialect's path is appended."""
+    credential: str = ""
+    """Name of the secret in :attr:`Snapshot.secrets`; empty when the provider needs none."""
+    region: str | None = None
+    price: TokenPrice | None = None
+    """``None`` is *unknown*, never free."""
+    max_output_tokens: int | None = None
+    """What the provider allows; used where a dialect demands a limit and the client gave none."""
+    simulated: bool = False
+
+
+class ModelPolicy(msgspec.Struct, frozen=True):
+    """How one public model is served: which targets, chosen how, within which limits."""
+
+    name: str
+    strategy: str
+    """A name in ``routing.STRATEGIES``: ``fastest``, ``ordered``."""
+    targets: tuple[str, ...]
+    """Target ids, in the order the user wrote."""
+    limits: Limits = Limits()
+
+
+class KeyRecord(msgspec.Struct, frozen=True):
+    """A client key as workers know it: a digest, never the key."""
+
+    id: str
+    digest: bytes
+    """SHA-256 of the key, 32 bytes."""
+    tenant: str = DEFAULT_TENANT
+    tags: tuple[tuple[str, str], ...] = ()
+    models: tuple[str, ...] = ()
+    """Models it may call; empty means all."""
+
+
+class ServerLimits(msgspec.Struct, frozen=True):
+    """What a client may send to one worker. Sizes in bytes, durations in seconds."""
+
+    max_body_bytes: int = 32 * 1024 * 1024
+    max_header_bytes: int = 64 * 1024
+    max_memory_bytes: int = 512 * 1024 * 1024
+    """All request bodies under way in one worker."""
+    receive_s: float = 60.0
+    """From the first byte of a request to its last."""
+    keep_alive_s: float = 120.0
+    """How long an idle client connection is kept; above the 60 s of common load balancers, so that they close first."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Everything a worker needs to serve, immutable and versioned. Sent whole; the last good one is kept.
+
+    ``secrets`` maps names to credentials in clear, because a worker must sign with them: a snapshot travels over a
+    private socket pair only and is never logged. Its ``repr`` shows version and counts, nothing else.
+    """
+
+    version: int
+    targets: dict[str, Target] = {}
+    """By target id."""
+    models: dict[str, ModelPolicy] = {}
+    """By public name."""
+    wildcards: dict[str, Target] = {}
+    """By prefix (``openai``): a template whose ``upstream_model`` is ``*``. It serves ``openai/<any model>``; the worker
+    fills in the name and the price."""
+    secrets: dict[str, str] = {}
+    headers: dict[str, tuple[tuple[str, str], ...]] = {}
+    """By provider: further header names and values for its requests. The values are secrets, too."""
+    keys: tuple[KeyRecord, ...] = ()
+    require_key: bool = False
+    default_limits: Limits = Limits()
+    server: ServerLimits = ServerLimits()
+    bare_names: bool = False
+    """Whether a model's own name (``gpt-4o-mini``) is served, too, by the wildcard whose provider the catalogue names."""
+    warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"Snapshot(version={self.version}, targets={len(self.targets)}, models={len(self.models)}, "
+            f"keys={len(self.keys)})"
+        )

@@ -1,0 +1,192 @@
+"""What stands between a target's stream and the client's: one object for one attempt's answer.
+
+``feed`` takes bytes as they arrive and gives what may go to the client now. Events before the first content are held,
+so that an attempt that fails early leaves no trace; the first content event commits, and releases what was held. After
+the end marker everything is ignored.
+
+When ``feed`` raises, the bytes of that call are lost, also those of whole events before the bad one: an attempt that
+breaks in the same breath as its first content can so be tried elsewhere. What earlier calls returned is whole events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimaran.errors import MalformedAnswer, StreamCut
+from trimaran.types import Usage
+from trimaran.wire.events import Event, Finished, OtherDelta, ReasoningDelta, TextDelta, UsageReport
+from trimaran.wire.sse import EventFramer, parse_event
+
+if TYPE_CHECKING:
+    from trimaran.wire.dialect import Dialect, StreamDecoder, StreamEncoder
+
+__all__ = ["MAX_HELD_BYTES", "PassRelay", "StreamRelay", "TranslatingRelay"]
+
+_CONTENT = (TextDelta, ReasoningDelta, OtherDelta)
+
+MAX_HELD_BYTES = 2**20
+"""Before the first content there are a few events and keep-alive comments; more than this is not an answer."""
+
+
+class StreamRelay:
+    """Common part of both relays. Callers use the two methods and read the public attributes."""
+
+    __slots__ = (
+        "_decoder",
+        "_framer",
+        "_held",
+        "_held_bytes",
+        "_plain",
+        "complete",
+        "content_events",
+        "content_seen",
+        "finish_reason",
+        "usage",
+    )
+
+    def __init__(self, decoder: StreamDecoder) -> None:
+        self.content_seen = False
+        """The first content event has arrived, so the answer is committed."""
+        self.complete = False
+        """The whole answer has arrived. Nothing that follows is looked at."""
+        self.usage: Usage | None = None
+        """The latest report of the target."""
+        self.finish_reason = ""
+        """Neutral; that of the first choice that finished."""
+        self.content_events = 0
+        """Events that carried content so far, about one for each token."""
+        self._decoder = decoder
+        self._framer = EventFramer()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._plain = False
+
+    def feed(self, data: bytes) -> bytes:
+        """What may go to the client now, in whole events; ``b""`` while nothing may. Raises the :class:`AttemptError`
+        that an error event stands for, or :class:`MalformedAnswer`."""
+        if self.complete:
+            return b""
+        out = [self._admit(block) for block in self._framer.push(data)]
+        self._plain = self.content_seen and not self.complete and not self._framer.pending
+        return b"".join(out)
+
+    def finish(self) -> bytes:
+        """The target's body has ended, by its own framing. Gives what is left, with the end marker if only that was
+        missing. Raises :class:`StreamCut` when the answer is not whole."""
+        if self.complete:
+            return b""
+        out = self._last_event(self._framer.rest())
+        if not self.complete:
+            if not self._decoder.may_end:
+                raise StreamCut("the stream ended before its end marker and before a finish reason")
+            self.complete = True
+            out += self._end()
+        self._plain = False
+        return out
+
+    def _last_event(self, rest: bytes) -> bytes:
+        """An event whose blank line is missing counts when it is readable."""
+        if not rest.strip():
+            return b""
+        if rest.lstrip().startswith(b"{") and not self.content_seen:
+            raise MalformedAnswer("the answer is a JSON body where a stream of events was asked for")
+        try:
+            return self._admit(rest.rstrip(b"\r\n") + b"\n\n")
+        except MalformedAnswer as error:
+            raise StreamCut("the stream ended in the middle of an event") from error
+
+    def _admit(self, block: bytes) -> bytes:
+        if self.complete:
+            return b""
+        piece = self._take(block)
+        if not self.content_seen:
+            if self.complete:
+                raise MalformedAnswer("the stream ended without any content")
+            self._hold(piece)
+            return b""
+        if self._held:
+            piece = b"".join(self._held) + piece
+            self._held.clear()
+        return piece
+
+    def _hold(self, piece: bytes) -> None:
+        self._held_bytes += len(piece)
+        if self._held_bytes > MAX_HELD_BYTES:
+            raise MalformedAnswer(f"more than {MAX_HELD_BYTES // 2**20} MiB of events came before any content")
+        self._held.append(piece)
+
+    def _note(self, event: Event) -> bool:
+        """Learn from ``event``; whether it was content."""
+        if isinstance(event, _CONTENT):
+            self.content_seen = True
+            return True
+        if isinstance(event, Finished):
+            self.content_seen = True
+            self.finish_reason = self.finish_reason or event.reason
+        elif isinstance(event, UsageReport):
+            self.usage = event.usage
+        return False
+
+    def _take(self, block: bytes) -> bytes:
+        raise NotImplementedError
+
+    def _end(self) -> bytes:
+        raise NotImplementedError
+
+
+class PassRelay(StreamRelay):
+    """The same dialect on both sides: events pass as they are."""
+
+    __slots__ = ("_drop_usage", "_end_marker")
+
+    def __init__(self, dialect: Dialect, *, drop_usage: bool = False) -> None:
+        super().__init__(dialect.stream_decoder())
+        self._end_marker = dialect.end_marker
+        self._drop_usage = drop_usage
+
+    def _take(self, block: bytes) -> bytes:
+        name, data = parse_event(block)
+        if data is None:
+            return block
+        content = False
+        keep = True
+        for event in self._decoder.decode(name, data):
+            content = self._note(event) or content
+            if self._drop_usage and isinstance(event, UsageReport) and event.alone:
+                keep = False
+        self.content_events += content
+        self.complete = self._decoder.complete
+        return block if keep else b""
+
+    def _end(self) -> bytes:
+        return self._end_marker
+
+
+class TranslatingRelay(StreamRelay):
+    """The target's dialect in, the client's out."""
+
+    __slots__ = ("_encoder",)
+
+    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+        super().__init__(decoder)
+        self._encoder = encoder
+
+    def _take(self, block: bytes) -> bytes:
+        name, data = parse_event(block)
+        if data is None:
+            return b""
+        content = False
+        out: list[bytes] = []
+        for event in self._decoder.decode(name, data):
+            if isinstance(event, OtherDelta):
+                raise MalformedAnswer(f"the answer holds a {event.kind}, and the request asked for text")
+            content = self._note(event) or content
+            out.append(self._encoder.encode(event))
+        self.content_events += content
+        if self._decoder.complete:
+            self.complete = True
+            out.append(self._end())
+        return b"".join(out)
+
+    def _end(self) -> bytes:
+        return self._encoder.end()

@@ -1,0 +1,164 @@
+"""genai-prices is the judge: the same row for the same name, the same amount for the same usage.
+
+The only allowed differences: our amount is rounded up once to a nano-dollar, a row marked ``rounded`` is dearer by less
+than a pico-dollar per token, and a row marked ``time_of_day`` charges its dearest hour.
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+import pytest
+from genai_prices import Usage as GenaiUsage
+from genai_prices import calc_price
+from genai_prices import types as genai
+from genai_prices.data import providers as genai_providers
+from genai_prices.data_snapshot import get_snapshot
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimaran.catalog import bound_nanos, cost_nanos, model_facts, price_table_version, token_price
+from trimaran.types import Usage
+
+ROOT = Path(__file__).parents[2]
+AS_OF = price_table_version().split("@")[1]
+DAY = datetime.combine(datetime.fromisoformat(AS_OF).date(), time(12), UTC)
+
+
+def spellings(match: object) -> list[str]:
+    """Names that a match clause is about."""
+    match match:
+        case genai.ClauseEquals():
+            return [match.equals]
+        case genai.ClauseStartsWith():
+            return [match.starts_with, match.starts_with + "-20260115", match.starts_with + "-x"]
+        case genai.ClauseEndsWith():
+            return [match.ends_with, "vendor/" + match.ends_with]
+        case genai.ClauseContains():
+            return [match.contains, "us." + match.contains + "-v1:0"]
+        case genai.ClauseOr():
+            return [name for part in match.or_ for name in spellings(part)]
+        case genai.ClauseAnd():
+            return [name for part in match.and_ for name in spellings(part)]
+    return []
+
+
+@cache
+def names(provider_id: str) -> list[str]:
+    """Every name the table speaks of for this provider and those it resells, and some it never heard of."""
+    provider = next(p for p in genai_providers if p.id == provider_id)
+    sources = [provider, *(p for p in genai_providers if p.id in (provider.fallback_model_providers or ()))]
+    found = {name for p in sources for m in p.models for name in [m.id, m.id.upper(), *spellings(m.match)]}
+    return sorted(found | {"no-such-model", "gpt-5.2-20251211", "gpt-5.2-20251399", ""})
+
+
+def judge(provider: str, name: str) -> tuple[str, str] | None:
+    """Owner and id of the row genai-prices takes."""
+    try:
+        _, model = get_snapshot().find_provider_model(name, None, provider, None)
+    except LookupError:
+        return None
+    owner = next(p.id for p in genai_providers if any(m is model for m in p.models))
+    return owner, model.id
+
+
+@pytest.mark.parametrize("provider", [p.id for p in genai_providers])
+def test_a_name_means_the_row_that_genai_prices_takes(provider: str) -> None:
+    for name in names(provider):
+        facts = model_facts(provider, name)
+        assert (None if facts is None else (facts.provider, facts.id)) == judge(provider, name), name
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    total = draw(
+        st.one_of(st.integers(0, 3_000), st.sampled_from([100_000, 128_001, 200_000, 200_001, 272_001, 900_000]))
+    )
+    cached = draw(st.integers(0, total))
+    written = draw(st.integers(0, total - cached))
+    output = draw(st.integers(0, 200_000))
+    return Usage(total, output, cached, written, draw(st.integers(0, written)), draw(st.integers(0, output)))
+
+
+def judged_usd(provider: str, name: str, usage: Usage, when: datetime) -> Decimal:
+    return calc_price(
+        GenaiUsage(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cached_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            cache_write_1h_tokens=usage.cache_write_1h_tokens,
+            output_reasoning_tokens=usage.reasoning_tokens,
+        ),
+        name,
+        provider_id=provider,
+        genai_request_timestamp=when,
+    ).total_price
+
+
+MODELS = [(p.id, m.id) for p in genai_providers for m in p.models if judge(p.id, m.id) is not None]
+
+
+def assert_same_amount(provider: str, name: str, usage: Usage, when: datetime, on: str | None) -> None:
+    price = token_price(provider, name, on)
+    facts = model_facts(provider, name)
+    assert facts is not None
+    if price is None:
+        assert judged_usd(provider, name, usage, when) == 0, "unknown here, but priced there"
+        return
+    hours = range(24) if "time_of_day" in facts.caveats else [12]
+    exact = max(judged_usd(provider, name, usage, when.replace(hour=hour)) for hour in hours) * 10**9
+    slack = Decimal(usage.input_tokens + usage.output_tokens) / 1000 if "rounded" in facts.caveats else Decimal("1e-6")
+    assert math.ceil(exact - Decimal("1e-6")) <= cost_nanos(price, usage) <= math.ceil(exact + slack)
+
+
+@given(st.sampled_from(MODELS), usages())
+def test_an_attempt_costs_what_genai_prices_computes(model: tuple[str, str], usage: Usage) -> None:
+    assert_same_amount(*model, usage, DAY, None)
+
+
+def test_every_single_model_costs_what_genai_prices_computes() -> None:
+    short, long = Usage(1_234, 567, 300, 200, 100, 50), Usage(900_001, 77, 5_000, 2_000, 1_000, 7)
+    for provider, name in MODELS:
+        for usage in (short, long):
+            assert_same_amount(provider, name, usage, DAY, None)
+
+
+def test_an_announced_price_holds_from_its_day() -> None:
+    changing = [
+        (p.id, m.id, entry.constraint.start_date)
+        for p in genai_providers
+        for m in p.models
+        if isinstance(m.prices, list)
+        for entry in m.prices
+        if isinstance(entry.constraint, genai.StartDateConstraint) and entry.constraint.start_date.isoformat() > AS_OF
+    ]
+    for provider, name, start in changing:
+        when = datetime.combine(start, time(12), UTC)
+        usage = Usage(10_000, 1_000, 100)
+        assert_same_amount(provider, name, usage, when, start.isoformat())
+        before, after = token_price(provider, name), token_price(provider, name, start.isoformat())
+        assert before is not None
+        assert after is not None
+        assert after.version.endswith(start.isoformat())
+        assert before.version == price_table_version()
+
+
+@given(st.sampled_from(MODELS), usages(), st.integers(0, 50_000), st.integers(0, 50_000))
+def test_the_bound_is_never_below_the_cost(model: tuple[str, str], usage: Usage, more_in: int, more_out: int) -> None:
+    price = token_price(*model)
+    if price is not None:
+        limits = usage.input_tokens + more_in, usage.output_tokens + more_out
+        assert bound_nanos(price, *limits) >= cost_nanos(price, usage)
+
+
+def test_the_committed_table_is_what_the_script_derives_from_the_pinned_package() -> None:
+    script = ROOT / "scripts" / "derive_token_prices.py"
+    run = subprocess.run([sys.executable, str(script), "--date", AS_OF, "--check"], capture_output=True, text=True)
+    assert run.returncode == 0, f"run: python scripts/derive_token_prices.py --date <today>\n{run.stderr}"

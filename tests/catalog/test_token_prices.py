@@ -1,0 +1,199 @@
+"""The table's integrity, what names mean, and prices that the operator states."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date
+from decimal import Decimal
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimaran.catalog import (
+    bound_nanos,
+    cost_nanos,
+    format_usd,
+    known_providers_of,
+    model_facts,
+    price_from_usd,
+    token_price,
+)
+from trimaran.errors import ConfigError
+from trimaran.types import PriceTier, TokenPrice, Usage
+
+FILE: dict[str, Any] = msgspec.json.decode((files("trimaran.catalog") / "token_prices.json").read_bytes())
+ROWS = [(provider, row) for provider, table in FILE["providers"].items() for row in table["models"]]
+
+
+def tables(row: list[Any]) -> list[list[list[int | None]]]:
+    """All tier tables of a row, those of announced changes included."""
+    later = row[6] if len(row) > 6 else []
+    return [table for table in [row[2], *(change[1] for change in later)] if table is not None]
+
+
+def test_every_row_has_a_source_and_a_date() -> None:
+    date.fromisoformat(FILE["as_of"])
+    for provider, table in FILE["providers"].items():
+        assert table["source"].startswith("http"), provider
+    for provider, row in ROWS:
+        price = token_price(provider, row[0])
+        assert price is None or (price.source and date.fromisoformat(price.as_of) and price.version), row[0]
+
+
+def test_no_price_is_negative_or_zero_and_tiers_rise_from_zero() -> None:
+    for provider, row in ROWS:
+        for table in tables(row):
+            above = [cells[0] for cells in table]
+            assert above == sorted(set(above)), row[0]
+            assert above[0] == 0, row[0]
+            for cells in table:
+                known = [cell for cell in cells[1:] if cell is not None]
+                # genai-prices states no price of zero today; a free model would have to be listed here by name.
+                assert all(cell > 0 for cell in known), (provider, row[0])
+
+
+def test_a_row_without_an_output_price_is_no_chat_model() -> None:
+    silent = {row[0] for _, row in ROWS for table in tables(row) for cells in table if len(cells) == 2 or not cells[2]}
+    assert "text-embedding-3-small" in silent
+    assert not [name for name in silent if name.startswith(("gpt-4", "gpt-5", "claude", "gemini-2", "gemini-3"))]
+
+
+def test_a_matched_row_without_a_price_is_unknown_and_not_free() -> None:
+    assert model_facts("cerebras", "qwen-3-coder-480b") is not None
+    assert token_price("cerebras", "qwen-3-coder-480b") is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "row"),
+    [
+        ("openai", "gpt-4o-mini-2024-07-18", "openai/gpt-4o-mini"),
+        ("openai", "GPT-4o-mini", "openai/gpt-4o-mini"),
+        ("anthropic", "claude-haiku-4-5-20251001", "anthropic/claude-haiku-4-5"),
+        ("bedrock", "us.amazon.nova-pro-v1:0", "aws/amazon.nova-pro-v1:0"),
+        ("vertex", "gemini-2.5-flash", "google/gemini-2.5-flash"),
+        ("azure_openai", "gpt-4o-mini", "openai/gpt-4o-mini"),
+    ],
+)
+def test_names_resolve(provider: str, name: str, row: str) -> None:
+    price = token_price(provider, name)
+    assert price is not None
+    assert price.source.startswith(f"{row}: http")
+
+
+@pytest.mark.parametrize("provider", ["my-openai-proxy", "vllm", "", "openai2", "OPENAI "])
+def test_a_provider_that_is_not_in_the_table_has_no_price(provider: str) -> None:
+    assert token_price(provider, "gpt-4o-mini") is None
+    assert model_facts(provider, "gpt-4o-mini") is None
+
+
+def test_an_endless_name_has_no_price() -> None:
+    assert token_price("openai", "gpt-5-nano-" + "x" * 300) is None
+
+
+def test_known_providers_name_the_home_first() -> None:
+    assert known_providers_of("gpt-4o-mini")[0] == "openai"
+    assert known_providers_of("claude-haiku-4-5-20251001")[0] == "anthropic"
+    assert "google" in known_providers_of("claude-haiku-4-5-20251001")
+    assert known_providers_of("never-heard-of-it") == ()
+
+
+TIERED = TokenPrice(
+    version="v",
+    source="s",
+    as_of="2026-01-01",
+    tiers=(PriceTier(0, 1_000, 2_000, 100), PriceTier(200_000, 3_000, 4_000, 300, 5_000, 9_000, 6_000)),
+    request=7_000,
+)
+
+
+@pytest.mark.parametrize(
+    ("usage", "pico"),
+    [
+        (Usage(0, 0), 7_000),
+        (Usage(10, 3), 7_000 + 10_000 + 6_000),
+        (Usage(10, 3, cached_read_tokens=4), 7_000 + 6_000 + 400 + 6_000),
+        (Usage(10, 0, cache_write_tokens=4, cache_write_1h_tokens=1), 7_000 + 10_000),
+        (Usage(200_000, 1), 7_000 + 200_000_000 + 2_000),
+        (Usage(200_001, 1), 7_000 + 600_003_000 + 4_000),
+        (Usage(200_001, 5, 1, 3, 2, 2), 7_000 + 199_997 * 3_000 + 300 + 5_000 + 18_000 + 3 * 4_000 + 2 * 6_000),
+        (Usage(5, 0, cached_read_tokens=9), 7_000 + 900),
+    ],
+)
+def test_cost_by_hand(usage: Usage, pico: int) -> None:
+    assert cost_nanos(TIERED, usage) == -(-pico // 1000)
+
+
+def test_a_fraction_of_a_nano_dollar_is_rounded_up_once() -> None:
+    price = TokenPrice("v", "s", "2026-01-01", (PriceTier(0, 1, 1),))
+    assert cost_nanos(price, Usage(1, 1)) == 1
+    assert cost_nanos(price, Usage(999, 1)) == 1
+    assert cost_nanos(price, Usage(1000, 1)) == 2
+    assert bound_nanos(price, 0, 0) == 0
+
+
+def test_the_bound_leaves_out_a_tier_that_cannot_be_reached() -> None:
+    assert bound_nanos(TIERED, 200_000, 10) == -(-(7_000 + 200_000 * 1_000 + 10 * 2_000) // 1000)
+    assert bound_nanos(TIERED, 200_001, 10) == -(-(7_000 + 200_001 * 9_000 + 10 * 6_000) // 1000)
+
+
+def test_a_stated_price_is_exact() -> None:
+    price = price_from_usd(
+        0.15,
+        "0.60",
+        cached_read_usd_per_mtok="0.075",
+        usd_per_request="0.005",
+        source="trimaran.yaml:7",
+        as_of="2026-02-03",
+    )
+    assert price.tiers == (PriceTier(0, 150_000, 600_000, 75_000),)
+    assert price.request == 5_000_000_000
+    assert (price.source, price.as_of) == ("trimaran.yaml:7", "2026-02-03")
+
+
+@given(st.decimals(0, 1000, places=6, allow_nan=False), st.decimals(0, 1000, places=6, allow_nan=False))
+def test_six_decimals_of_a_dollar_per_million_tokens_survive(read: Decimal, write: Decimal) -> None:
+    tier = price_from_usd(str(read), write, source="s", as_of="2026-01-01").tiers[0]
+    assert (Decimal(tier.input), Decimal(tier.output)) == (read * 10**6, write * 10**6)
+
+
+def test_finer_than_a_pico_dollar_is_rounded_up() -> None:
+    assert price_from_usd("0.0000001", 0, source="s", as_of="2026-01-01").tiers[0].input == 1
+
+
+def test_a_changed_price_is_a_new_version() -> None:
+    versions = {price_from_usd(usd, 1, source="s", as_of="2026-01-01").version for usd in (1, "1.0", "1.1")}
+    assert len(versions) == 2
+
+
+@pytest.mark.parametrize("usd", ["", "free", "-1", -0.1, float("nan"), "inf", 10**9, True, None, [1]])
+def test_a_price_that_is_none_is_refused_with_field_and_hint(usd: Any) -> None:
+    with pytest.raises(ConfigError, match=r"trimaran.yaml:7: output_usd_per_mtok.*\n.*0\.15"):
+        price_from_usd(1, usd, source="trimaran.yaml:7", as_of="2026-01-01")
+
+
+@pytest.mark.parametrize(
+    ("nanos", "text"),
+    [
+        (0, "$0.00"),
+        (7_350, "$0.00000735"),
+        (12_500_000_000, "$12.50"),
+        (-1, "-$0.000000001"),
+        (10**15, "$1,000,000.00"),
+    ],
+)
+def test_dollars_are_written_in_full(nanos: int, text: str) -> None:
+    assert format_usd(nanos) == text
+
+
+def test_importing_the_catalogue_reads_no_table_and_never_imports_genai_prices() -> None:
+    code = (
+        "import sys; from trimaran import catalog; from trimaran.catalog import token_prices as t;"
+        "assert t._file.cache_info().currsize == 0; catalog.token_price('openai', 'gpt-4o-mini');"
+        "assert t._provider.cache_info().currsize == 1; assert 'genai_prices' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

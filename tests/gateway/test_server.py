@@ -1,0 +1,416 @@
+"""The client's side of the road: what is refused, in which dialect, and what an answer's head says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from trimaran.gateway.server import Connection, HttpServer
+from trimaran.ledger.ids import IdSource
+from trimaran.types import KeyRecord, ServerLimits
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from road import Road, chat_answer, chat_chunk
+
+BODY = json.dumps({"model": "chat", "messages": [{"role": "user", "content": "hello"}]}).encode()
+
+
+class Transport:
+    def __init__(self) -> None:
+        self.out = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.out += data
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+
+class Client:
+    """One connection to a server whose targets are on virtual ports."""
+
+    def __init__(self, road: Road | None = None, **changes: object) -> None:
+        self.road = road or Road()
+        if changes:
+            snapshot = msgspec.structs.replace(self.road.snapshot, **changes)
+            self.road.dispatcher.apply(snapshot)
+        self.refused: list[int] = []
+        self.server = HttpServer(self.road.dispatcher, IdSource(0, 1), lambda error: self.refused.append(error.status))
+        self.transport = Transport()
+        self.connection: Connection = self.server()
+        self.connection.connection_made(self.transport)  # type: ignore[arg-type]
+
+    def send(self, data: bytes) -> None:
+        self.connection.data_received(data)
+
+    def post(self, body: bytes = BODY, path: bytes = b"/v1/chat/completions", **headers: str) -> None:
+        lines = {"Host": "localhost:4000", "Content-Type": "application/json", **headers}
+        head = b"".join(f"{name.replace('_', '-')}: {value}\r\n".encode() for name, value in lines.items())
+        self.send(b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (path, head, len(body), body))
+
+    @property
+    def status(self) -> int:
+        return int(self.transport.out.split(b" ", 2)[1])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        lines = self.transport.out.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+        return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+    @property
+    def body(self) -> bytes:
+        return self.transport.out.partition(b"\r\n\r\n")[2]
+
+    @property
+    def error(self) -> dict[str, object]:
+        error: dict[str, object] = json.loads(self.body)["error"]
+        return error
+
+
+def test_an_answer_says_who_gave_it_and_what_it_cost() -> None:
+    client = Client()
+    client.post()
+    client.road.sent().whole(
+        chat_answer(),
+        X_Request_Id="up-1",
+        X_RateLimit_Remaining_Tokens="5",
+        Set_Cookie="a=b",
+        Server="x",
+        Openai_Organization="o",
+    )
+    assert client.status == 200
+    assert json.loads(client.body) == chat_answer()
+    headers = client.headers
+    assert headers["x-trimaran-target"] == "openai/a"
+    assert headers["x-trimaran-attempts"] == "1"
+    assert headers["x-trimaran-cost-usd"] == "0.000013000"
+    assert headers["x-request-id"] == "up-1"
+    assert headers["x-ratelimit-remaining-tokens"] == "5"
+    assert len(headers["x-trimaran-request-id"]) == 32
+    assert not {"set-cookie", "server", "openai-organization"} & set(headers)
+
+
+def test_client_credentials_cookies_and_hop_by_hop_headers_never_travel() -> None:
+    client = Client()
+    client.post(
+        Authorization="Bearer client-secret",
+        X_Api_Key="client-secret",
+        Cookie="c=client-secret",
+        Openai_Organization="org-client",
+        X_Forwarded_For="1.2.3.4",
+        Openai_Beta="assistants=v2",
+        Te="trailers",
+    )
+    payload = client.road.sent().payload
+    assert b"client-secret" not in payload and b"org-client" not in payload and b"1.2.3.4" not in payload
+    assert b"trailers" not in payload
+    assert b"openai-beta: assistants=v2\r\n" in payload
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity, chunked, x\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA\x00B: c\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: b\x00c\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 0x10\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET / HTTP/9.9\r\n\r\n",
+    ],
+)
+def test_what_makes_smuggling_possible_is_refused_and_the_connection_closed(request_bytes: bytes) -> None:
+    client = Client()
+    client.send(request_bytes)
+    assert client.status == 400
+    assert client.transport.closed
+    assert client.transport.out.count(b"HTTP/1.1 ") == 1
+    client.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.transport.out.count(b"HTTP/1.1 ") == 1
+
+
+async def test_requests_in_one_piece_are_answered_one_after_the_other() -> None:
+    import asyncio
+
+    client = Client()
+    one = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        % (
+            len(BODY),
+            BODY,
+        )
+    )
+    client.send(one * 3)
+    assert len(client.road.upstream.sent) == 1
+    for number in range(3):
+        client.road.sent(number).whole(chat_answer(f"answer {number}"))
+        await asyncio.sleep(0)
+    texts = [part.partition(b'"content": "')[2][:8] for part in client.transport.out.split(b"HTTP/1.1 200")[1:]]
+    assert texts == [b"answer 0", b"answer 1", b"answer 2"]
+    assert client.server.memory == 0
+
+
+def test_too_many_waiting_requests_are_refused() -> None:
+    client = Client()
+    one = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        % (
+            len(BODY),
+            BODY,
+        )
+    )
+    client.send(one * 40)
+    assert len(client.road.upstream.sent) == 1
+    assert client.refused == [429]
+    client.road.sent().whole(chat_answer())
+    assert client.transport.closed
+    client.connection.connection_lost(None)
+    assert client.server.memory == 0
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
+    client = Client(server=ServerLimits(max_body_bytes=100))
+    client.send(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 101\r\n\r\n")
+    assert client.status == 413
+    assert client.error["type"] == "request_too_large"
+    assert client.transport.closed
+
+
+def test_a_chunked_body_over_the_limit_is_refused_while_it_arrives() -> None:
+    client = Client(server=ServerLimits(max_body_bytes=100, max_header_bytes=200))
+    client.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.send((b"32\r\n" + b"x" * 50 + b"\r\n") * 20)
+    assert client.status == 413 and client.transport.closed
+
+
+def test_a_head_over_the_limit_is_refused_while_it_arrives() -> None:
+    client = Client(server=ServerLimits(max_header_bytes=1000))
+    client.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+    for _ in range(30):
+        if not client.transport.closed:
+            client.send(b"X-Pad: " + b"a" * 50 + b"\r\n")
+    assert client.status == 431 and client.transport.closed
+
+
+def test_a_slow_request_is_given_up() -> None:
+    client = Client(server=ServerLimits(receive_s=5))
+    client.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{")
+    for _ in range(5):
+        client.server.second()
+    assert not client.transport.closed
+    client.server.second()
+    assert client.status == 408 and client.transport.closed
+
+
+def test_an_idle_connection_is_closed_and_a_busy_one_is_not() -> None:
+    client = Client(server=ServerLimits(keep_alive_s=5))
+    client.post()
+    for _ in range(10):
+        client.server.second()
+    assert not client.transport.closed
+    client.road.sent().whole(chat_answer())
+    for _ in range(6):
+        client.server.second()
+    assert client.transport.closed
+
+
+KEYS = (
+    KeyRecord("team-a", hashlib.sha256(b"sk-a").digest(), tenant="acme", tags=(("cost_center", "42"),)),
+    KeyRecord("team-b", hashlib.sha256(b"sk-b").digest(), models=("other",)),
+)
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer sk-a"}, {"X_Api_Key": "sk-a"}])
+def test_a_known_key_is_recorded_with_tenant_and_tags(headers: dict[str, str]) -> None:
+    client = Client(keys=KEYS, require_key=True)
+    for _ in range(2):
+        client.post(**headers)
+        client.road.sent().whole(chat_answer())
+    started = client.road.journal.started
+    assert {(each.key_id, each.tenant, each.tags) for each in started} == {("team-a", "acme", '{"cost_center":"42"}')}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer sk-x"}, {"Authorization": "sk"}, {"X_Api_Key": ""}])
+@pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/v1/messages"])
+def test_an_unknown_key_is_refused_in_the_clients_dialect(headers: dict[str, str], path: bytes) -> None:
+    client = Client(keys=KEYS, require_key=True)
+    client.post(path=path, **headers)
+    assert client.status == 401
+    assert client.error["type"] in ("authentication_error", "invalid_request_error")
+    assert ("type" in json.loads(client.body)) == (path == b"/v1/messages")
+    assert b"sk-x" not in client.transport.out
+    assert client.road.upstream.sent == []
+
+
+def test_a_key_reaches_only_its_models() -> None:
+    client = Client(keys=KEYS, require_key=True)
+    client.post(Authorization="Bearer sk-b")
+    assert client.status == 403
+
+
+def test_a_revoked_key_is_gone_with_the_next_snapshot() -> None:
+    client = Client(keys=KEYS, require_key=True)
+    client.post(Authorization="Bearer sk-a")
+    client.road.sent().whole(chat_answer())
+    client.server.apply(msgspec.structs.replace(client.road.dispatcher.snapshot, keys=KEYS[1:]))
+    client.transport.out = b""
+    client.post(Authorization="Bearer sk-a")
+    assert client.status == 401
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:4000", "localhost.evil.example", ""])
+def test_a_web_page_under_its_own_name_is_refused_where_no_key_is_needed(host: str) -> None:
+    client = Client()
+    client.post(Host=host)
+    assert client.status == 403
+    assert client.road.upstream.sent == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:4000", "127.0.0.1:4000", "[::1]:4000", "10.0.0.7"])
+def test_localhost_and_addresses_are_answered(host: str) -> None:
+    client = Client()
+    client.post(Host=host)
+    assert len(client.road.upstream.sent) == 1
+
+
+def test_a_form_is_not_json() -> None:
+    client = Client()
+    client.post(Content_Type="text/plain")
+    assert client.status == 415
+
+
+@pytest.mark.parametrize(
+    ("headers", "field"),
+    [
+        ({"X_Trimaran_Deadline_S": "nan"}, "x-trimaran-deadline-s"),
+        ({"X_Trimaran_Max_Attempts": "-1"}, "x-trimaran-max-attempts"),
+        ({"X_Trimaran_Max_Cost_Usd": "free"}, "x-trimaran-max-cost-usd"),
+    ],
+)
+def test_a_senseless_limit_is_named(headers: dict[str, str], field: str) -> None:
+    client = Client()
+    client.post(**headers)
+    assert client.status == 400 and field in str(client.error["message"])
+
+
+def test_clients_tighten_limits_and_never_loosen_them() -> None:
+    client = Client()
+    client.post(X_Trimaran_Deadline_S="2", X_Trimaran_Max_Attempts="99")
+    (call,) = client.road.dispatcher.active
+    assert call.inbound.limits.deadline_s == 2
+    assert call.inbound.limits.max_attempts == 4
+    client.road.after(2.1)
+    assert client.status == 504
+
+
+def test_a_broken_stream_ends_with_an_error_event_and_no_end_marker() -> None:
+    client = Client()
+    client.post(json.dumps({**json.loads(BODY), "stream": True}).encode())
+    sent = client.road.sent()
+    sent.head()
+    sent.event(chat_chunk({"content": "ha"}))
+    client.road.after(61)
+    client.road.after(61)
+    out = client.transport.out
+    assert out.endswith(b"0\r\n\r\n") and b"[DONE]" not in out
+    assert b'"error"' in out.rpartition(b"data: ")[2]
+    assert client.transport.closed
+
+
+def test_a_client_that_leaves_cancels_the_upstream() -> None:
+    client = Client()
+    client.post()
+    client.connection.connection_lost(ConnectionResetError())
+    assert client.road.sent().aborted
+    assert client.road.journal.settled[0].status == "cancelled"
+    assert client.server.memory == 0 and not client.server.connections
+
+
+def test_unknown_paths_and_methods_say_what_there_is() -> None:
+    client = Client()
+    client.send(b"GET /v2/what HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert client.status == 404 and "/v1/chat/completions" in str(client.error["message"])
+    client = Client()
+    client.send(b"GET /v1/messages HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert client.status == 405
+    assert json.loads(client.body)["type"] == "error"
+
+
+def test_an_unknown_model_says_which_there_are() -> None:
+    client = Client()
+    client.post(BODY.replace(b'"chat"', b'"nope"'))
+    assert client.status == 404
+    assert "chat" in str(client.error["message"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"model": 3, "messages": []}',
+        b'{"messages": []}',
+        b'{"model": "chat", "model": "chat", "messages": []}',
+        b'{"model": "chat", "m\\u006fdel": "chat", "messages": []}',
+    ],
+)
+def test_malformed_bodies_are_the_clients_fault(body: bytes) -> None:
+    client = Client()
+    client.post(body)
+    assert client.status == 400
+    assert client.error["message"]
+    assert not client.transport.closed
+
+
+def test_ready_and_not_ready() -> None:
+    client = Client()
+    client.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert client.status == 200
+    client = Client(models={}, targets={})
+    client.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert client.status == 503 and b"OPENAI_API_KEY" in client.body
+
+
+def test_draining_closes_idle_connections_and_finishes_the_busy_one() -> None:
+    client = Client()
+    client.post()
+    idle = client.server()
+    transport = Transport()
+    idle.connection_made(transport)  # type: ignore[arg-type]
+    client.server.drain()
+    assert transport.closed and not client.transport.closed
+    client.road.sent().whole(chat_answer())
+    assert client.status == 200 and client.headers["connection"] == "close"
+    assert client.transport.closed
+
+
+def test_models_in_either_dialect() -> None:
+    client = Client()
+    client.send(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert [row["id"] for row in json.loads(client.body)["data"]] == ["chat"]
+    client = Client()
+    client.send(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nanthropic-version: 2023-06-01\r\n\r\n")
+    assert json.loads(client.body)["data"][0]["type"] == "model"
