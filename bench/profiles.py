@@ -21,7 +21,8 @@ from bench.servers import Trimaran, cache_home
 __all__ = ["heaviest", "import_times", "parse_import_times", "parse_stacks", "profile"]
 
 _PINNED = "0.4.2"
-_ROOM = re.compile(r"trimaran[./](\w+)")
+# The worker's main is below everything: time that has nothing else of ours above it is the loop's.
+_ROOM = re.compile(r"trimaran/(?!\w+/worker\.py)(\w+)/")
 
 
 def profile(scenario: Scenario, site: Site, port: int, root: int, directory: Path) -> str:

@@ -91,6 +91,7 @@ def test_stacks_are_charged_to_the_innermost_room() -> None:
         "run (uvloop/loop.pyx:9);feed (src/trimaran/gateway/server.py:12);order (src/trimaran/routing/a.py:3) 6\n"
         "run (uvloop/loop.pyx:9);feed (src/trimaran/gateway/server.py:40) 3\nrun (uvloop/loop.pyx:9) 1\n"
     )
+    text = "".join(f"main (src/trimaran/gateway/worker.py:1);{line}\n" for line in text.splitlines())
     own, total, rooms = parse_stacks(text)
     assert rooms == {"routing": 6, "gateway": 3, "the loop and below": 1}
     assert own["feed (src/trimaran/gateway/server.py)"] == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import os
 import socket
 import subprocess
@@ -10,7 +10,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,6 @@ SOURCE = str(Path(__file__).parents[2] / "src")
 UPSTREAM_KEY = "sk-simulated-upstream"
 CLIENT_KEY = "sk-contract-client-0123456789"
 START_S = 10.0
-NEEDED = ("trimaran.gateway", "trimaran.control", "trimaran.cli.__main__")
 CONFIG = """\
 providers:
   openai: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}"}}
@@ -32,17 +30,6 @@ keys:
 limits: {{deadline: 5s, ttft: 2s, max_attempts: 2}}
 ledger: {{dir: "{folder}"}}
 """
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """Where it listens."""
-
-    address: str
-
-    @property
-    def openai_base_url(self) -> str:
-        return f"{self.address}/v1"
 
 
 @pytest.fixture(scope="session")
@@ -64,37 +51,97 @@ def simulated():
         yield provider
 
 
+class Running:
+    """A gateway process with a configuration that a test may rewrite."""
+
+    def __init__(self, folder: Path, config: str, *options: str, environ: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.config = folder / "trimaran.yaml"
+        self.config.write_text(config)
+        self.port, self.admin_port = _free_port(), _free_port()
+        self.output = folder / "output.txt"
+        command = [sys.executable, "-m", "trimaran.cli", "serve", f"--config={self.config}", f"--port={self.port}"]
+        command += [f"--admin-port={self.admin_port}", *options]
+        environ = {**os.environ, "PYTHONPATH": SOURCE, "SIMULATED_KEY": UPSTREAM_KEY, "CLIENT_KEY": CLIENT_KEY} | (
+            environ or {}
+        )
+        with open(self.output, "wb") as output:
+            self.process = subprocess.Popen(
+                command, env=environ, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder
+            )
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def openai_base_url(self) -> str:
+        return f"{self.address}/v1"
+
+    def ready(self) -> Running:
+        _wait_ready(self.process, f"{self.address}/readyz", self.output)
+        return self
+
+    def state(self) -> dict[str, object]:
+        """What ``/admin/state`` says."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/admin/state", timeout=5) as answer:
+            return json.load(answer)
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=5) as answer:
+            return answer.read().decode()
+
+    def log(self) -> str:
+        return self.output.read_text()
+
+    def until(self, condition, what: str, timeout_s: float = 5.0):
+        """Poll until ``condition()`` is true; what it gave."""
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            try:
+                if value := condition():
+                    return value
+            except OSError:
+                pass
+            time.sleep(0.02)
+        return pytest.fail(f"{what} did not happen within {timeout_s} s:\n{self.log()[-3000:]}")
+
+    def stop(self) -> int:
+        """Ask it to end, and wait."""
+        self.process.terminate()
+        try:
+            return self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
 @pytest.fixture(scope="session")
 def gateway(simulated, tmp_path_factory):
     """``trimaran serve`` with one worker."""
-    for module in NEEDED:
-        if not _exists(module):
-            pytest.skip(f"the gateway cannot be started yet: {module} does not exist")
     folder = tmp_path_factory.mktemp("gateway")
-    config = folder / "trimaran.yaml"
-    config.write_text(CONFIG.format(address=simulated.base_url, folder=folder / "ledger"))
-    port = _free_port()
-    command = [sys.executable, "-m", "trimaran.cli", "serve", "--config", str(config), "--port", str(port)]
-    environ = {**os.environ, "PYTHONPATH": SOURCE, "SIMULATED_KEY": UPSTREAM_KEY, "CLIENT_KEY": CLIENT_KEY}
-    with open(folder / "output.txt", "w+b") as output:
-        process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
-        try:
-            _wait_ready(process, f"http://127.0.0.1:{port}/readyz", folder / "output.txt")
-            yield Gateway(f"http://127.0.0.1:{port}")
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _exists(module: str) -> bool:
+    running = Running(folder, CONFIG.format(address=simulated.base_url, folder=folder / "ledger"))
     try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
+        yield running.ready()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts gateways that end with the test: ``start(config, *options)``."""
+    started = []
+
+    def start(config: str, *options: str, **more) -> Running:
+        running = Running(tmp_path, config.replace("LEDGER", str(tmp_path / "ledger")), *options, **more)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        if running.process.poll() is None:
+            running.stop()
 
 
 def _free_port() -> int:

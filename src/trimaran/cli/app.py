@@ -44,9 +44,7 @@ WithParent = Annotated[
 def run() -> int:
     """The exit status of the command line: 0, 2 for bad input, 1 for anything else."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as end:
-        return end.exit_code
+        status = app(prog_name="trimaran", standalone_mode=False)
     except typer.Abort:
         return 130
     except Exception as error:
@@ -56,7 +54,8 @@ def run() -> int:
             raise
         show()
         return int(getattr(error, "exit_code", 2))
-    return 0
+    # Outside of standalone mode typer.Exit does not arrive here; its status is returned.
+    return status if isinstance(status, int) else 0
 
 
 def _end(status: int) -> None:

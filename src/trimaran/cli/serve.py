@@ -16,6 +16,7 @@ from trimaran.cli import worker
 from trimaran.config import Config, find_file, load
 from trimaran.control import Settings, Supervisor, log
 from trimaran.dispatch.snapshot import build_snapshot, refuse_loop
+from trimaran.errors import StartError
 from trimaran.ledger import Ingestor
 from trimaran.types import Snapshot
 
@@ -104,6 +105,7 @@ def _serve(
     source.simulated = simulated
     config = source.load()
     store, journal = ledger_paths(config)
+    _make_folder(journal)
     server = config.server
     supervisor = Supervisor(
         Settings(
@@ -120,6 +122,22 @@ def _serve(
         announce=_announce,
     )
     return uvloop.run(supervisor.run())
+
+
+def _make_folder(journal: Path) -> None:
+    """Raises :class:`~trimaran.errors.StartError` now, and not in each worker, when it cannot be written to."""
+    try:
+        journal.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What may be written is known by trying: permission bits know nothing of read-only file systems.
+        probe = journal / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StartError(
+            f"the ledger's folder cannot be used: {error.strerror or error}",
+            where=str(journal.parent),
+            hint="name another with --ledger-dir, or ledger.dir in the configuration",
+        ) from error
 
 
 def _announce(supervisor: Supervisor) -> None:

@@ -1,12 +1,13 @@
 """``order``: from a request and what is known to the order in which its targets are tried. Pure: it writes nothing.
 
-Filter: :func:`trimaran.routing.circuit.admission` says of each target ready, ramping, trial or rejected, with a reason.
-Score: seconds the request is expected to take there, plus the share of failures times what a failure costs.
-Order: ready by score, then ramping by score, then trials as a last resort, then the rejected by when they may be tried again.
+Filter: :func:`trimaran.routing.circuit.admission` gives each target a verdict and a reason.
+Score: seconds the request is expected to take there, plus the share of failures times what a failure costs; from 0 up.
+Order: ready targets by score, then those that ramp up, then trials as a last resort, then the rejected by when to ask again.
 
-Then one target may be moved to the front in order to learn about it: a trial of a half-open circuit, a target never seen, one
-not heard from lately that could plausibly be the fastest, or, seldom, any that was not heard from. All of it is paid from one
-account: the time that probes took may not exceed :data:`PROBE_SHARE` of the time that all attempts took.
+Then one target may be moved to the front in order to learn about it: a trial of a half-open circuit, a target never seen, one not heard from
+lately that could be the fastest, or, seldom, any not heard from. All of it is charged in full to one account, the time that
+attempts took in all: routine looks may use :data:`PROBE_SHARE` of it, those with a reason :data:`RESERVE_SHARE`. Only a target's very first
+look and the first trials of an outage may overdraw it; what they overdraw is paid back before the next routine look.
 """
 
 from __future__ import annotations
@@ -33,42 +34,43 @@ from trimaran.types import ModelPolicy
 __all__ = ["STRATEGIES", "Strategy", "fastest", "order", "ordered"]
 
 PROBE_SHARE = 0.012
-"""Share of all time that goes into looking at targets that are probably slower. The promise is 3 % with everything; the
-rest of it is for the dearer of the two kinds and for the first look at a target."""
+"""Share of all time for routine looks. The promise is 3 % with everything; at a target ten times slower this is one request in 800."""
 RESERVE_SHARE = 0.027
-"""Share up to which a target that could be the fastest may be looked at: dearer by little, worth more."""
+"""Share up to which there may be a look at a target that could be the fastest, when something has changed or the two are near. Here the
+time beyond that of the best target is what must fit: the rest would have been spent anyway."""
 PROBE_CHANCE = 0.1
-"""Share of requests that may become routine probes: breaks step with periodic traffic and among workers."""
+"""Share of requests that may become routine looks: breaks step with periodic traffic and among workers."""
 COLD_CHANCE = 0.25
-"""Share of requests that may become the first look at a target never seen."""
+"""Share of requests that may become the first look at a target never seen: soon, but not all workers at once."""
+PROBES_AT_ONCE = 2
+"""Probes in flight in one worker: the account is charged when they end."""
+PROBE_GAP_S = 1.0
+"""A target heard from within this time needs no look: bounds probes at high rates."""
 DOUBT = 2.0
 """A target could be the fastest if it would be with its level this many deviations lower."""
-PROBE_GAP_S = 1.0
-"""A target heard from within this time needs no probe: bounds probes at high rates."""
-PATIENCE_FLOOR_S = 1.0
-PATIENCE_RATIO = 4.0
-"""A trial may wait for its first token this many times as long as the best target is expected to take."""
-PATIENCE_CAP_S = 5.0
-"""A trial of a target that was slow may wait twice its usual time, but no longer than this."""
-PROBES_AT_ONCE = 2
-"""Probes in flight in one worker, so that the account cannot be overdrawn by many at once."""
+DEAREST = 8.0
+"""A look is booked in advance with at most this many times the best target's time, or one that seemed very slow would never
+be looked at again; what it then takes is charged in full."""
+NEAR = 1.2
+"""Near: predicted within this ratio of the best. A look costs little more than none."""
+NEWS_S = 10.0
+"""How long a detected slowing of any target is a reason to look at the others."""
+OVERDUE = 5.0
+"""First tokens are overdue when the mean age of those waiting is beyond the prediction by this many noise variances over their number: 2.2
+deviations. One request is often late; many together are evidence."""
 COMMON = 0.7
-"""How much of an overdue first token is taken to slow the other tokens, as a power."""
+"""Power of the factor by which first tokens are overdue that is taken to slow the other tokens too."""
 FAILURE_FLOOR_S = 0.1
 """Least cost of a failure beside the request's time elsewhere: a connection, a journal line, a bill."""
-FREE_TRIALS = 3
-"""Trials of one outage that the account does not limit: after 2, 4 and 8 s. A short outage ends at once even in thin traffic."""
-DEAREST = 8.0
-"""A probe is booked in advance with at most this many times the best target's time, or one that seemed very slow would never
-be looked at again; what it then takes is booked in full."""
-NEAR = 1.2
-"""Near: predicted within this ratio of the best."""
-NEWS_S = 10.0
-"""After a change of speed was detected anywhere, each request may become a probe of a target that could be the fastest."""
-OVERDUE = 5.0
-"""An overdue first token slows the expectation of the others too once it is this many times late."""
 FAILURE_AGE_S = 30.0
 """The failure rate of a target that nobody sends to counts half after this long."""
+FREE_TRIALS = 3
+"""Trials of one outage that the account does not limit: after 2, 4 and 8 s. A short outage ends at once even in thin traffic."""
+PATIENCE_FLOOR_S = 1.0
+PATIENCE_RATIO = 4.0
+PATIENCE_CAP_S = 5.0
+"""A trial may wait for its first token four times as long as the best target is expected to take, or twice its own usual time if
+that is between the floor and the cap. A client should not pay much for our curiosity."""
 
 Strategy = Callable[[RouteRequest, ModelPolicy, State, float, float], list[Choice]]
 _by_score = attrgetter("score")
