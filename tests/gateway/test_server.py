@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trimaran.gateway.server import Connection, HttpServer
 from trimaran.ledger.ids import IdSource
@@ -414,3 +417,50 @@ def test_models_in_either_dialect() -> None:
     client = Client()
     client.send(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nanthropic-version: 2023-06-01\r\n\r\n")
     assert json.loads(client.body)["data"][0]["type"] == "model"
+
+
+WHOLE = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+)
+
+
+@given(st.lists(st.integers(1, len(WHOLE) - 1), max_size=8))
+def test_any_split_of_a_request_is_the_same_request(cuts: list[int]) -> None:
+    client = Client()
+    edges = [0, *sorted(set(cuts)), len(WHOLE)]
+    for start, end in pairwise(edges):
+        assert client.road.upstream.sent == []
+        client.send(WHOLE[start:end])
+    assert client.road.sent().payload.endswith(BODY.replace(b'"chat"', b'"a"'))
+
+
+def bent(data: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
+    """``data`` with pieces replaced."""
+    for at, length, piece in changes:
+        at %= len(data) + 1
+        data = data[:at] + piece + data[at + length :]
+    return data
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 30), st.binary(max_size=20)), min_size=1, max_size=4))
+def test_bent_requests_never_break_the_server(changes: list[tuple[int, int, bytes]]) -> None:
+    client = Client()
+    for piece in (bent(WHOLE, changes), WHOLE):
+        if not client.transport.closed:
+            client.send(piece)
+    out = client.transport.out
+    assert not out or out.startswith(b"HTTP/1.1 ")
+    assert b"HTTP/1.1 500" not in out
+    assert len(client.road.upstream.sent) <= 1
+    client.connection.connection_lost(None)
+    assert client.server.memory == 0
+    assert not client.road.dispatcher.active
+
+
+@given(st.binary(max_size=300))
+def test_noise_never_breaks_the_server(noise: bytes) -> None:
+    client = Client()
+    client.send(noise)
+    client.connection.connection_lost(None)
+    assert client.server.memory == 0

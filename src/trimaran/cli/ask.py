@@ -39,7 +39,7 @@ def ask(
     if not text.strip():
         raise ConfigError("the question is empty", where="PROMPT", hint="trimaran ask 'What is 42 * 37?'")
     environ = dict(os.environ)
-    with _providers(environ, mock), _router(path, environ, overrides) as router:
+    with _simulator(environ, mock) as simulator, _router(path, environ, overrides, simulator) as router:
         options: dict[str, Any] = {"max_tokens": max_tokens}
         if model is not None:
             options["model"] = model
@@ -59,18 +59,19 @@ def ask(
 
 
 @contextmanager
-def _providers(environ: MutableMapping[str, str], mock: bool) -> Iterator[None]:
+def _simulator(environ: MutableMapping[str, str], mock: bool) -> Iterator[str]:
+    """Address of what answers in place of every provider; empty: the providers themselves."""
     if not mock:
-        yield
+        yield ""
         return
     from trimaran.cli.simulated import simulated_providers
 
-    with simulated_providers(environ):
+    with simulated_providers(environ) as base_url:
         note("--mock: simulated providers answer")
-        yield
+        yield base_url
 
 
-def _router(path: str | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Router:
+def _router(path: str | None, environ: Mapping[str, str], overrides: Mapping[str, object], simulator: str) -> Router:
     config = load(path, environ, overrides)
     snapshot = build_snapshot(config, environ, version=1)
     if not snapshot.models and not snapshot.wildcards:
@@ -79,6 +80,10 @@ def _router(path: str | None, environ: Mapping[str, str], overrides: Mapping[str
             where=path or "environment",
             hint="set OPENAI_API_KEY or ANTHROPIC_API_KEY (trimaran doctor shows what was tried), or use --mock",
         )
+    if simulator:
+        from trimaran.cli.simulated import simulated
+
+        snapshot = simulated(snapshot, simulator)
     return Router(RouterSettings(snapshot, Path(config.ledger.dir)))
 
 

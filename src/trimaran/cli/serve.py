@@ -10,8 +10,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from trimaran.cli import worker
 from trimaran.config import Config, find_file, load
 from trimaran.control import Settings, Supervisor, log
@@ -36,8 +34,8 @@ class Configuration:
         self._path = path
         self._environ = environ
         self._overrides = overrides
-        self.simulated: frozenset[str] = frozenset()
-        """Providers whose targets are simulated."""
+        self.simulator = ""
+        """Base URL of what answers in place of every provider; empty: the providers themselves."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -52,8 +50,12 @@ class Configuration:
         """A snapshot of it. Raises :class:`~trimaran.errors.ConfigError`."""
         config = self.load()
         snapshot = build_snapshot(config, self._environ, version)
+        if self.simulator:
+            from trimaran.cli.simulated import simulated
+
+            snapshot = simulated(snapshot, self.simulator)
         refuse_loop(snapshot, config.server)
-        return _marked(snapshot, self.simulated) if self.simulated else snapshot
+        return snapshot
 
 
 def command(
@@ -90,19 +92,17 @@ def serve(path: str | None, overrides: Mapping[str, object], *, mock: bool = Fal
     if mock:
         from trimaran.cli.simulated import simulated_providers
 
-        with simulated_providers(environ):
-            log("--mock: simulated OpenAI and Anthropic answer; no provider is called")
-            return _serve(path, environ, overrides, frozenset({"openai", "anthropic"}))
-    return _serve(path, environ, overrides, frozenset())
+        with simulated_providers(environ) as simulator:
+            log("--mock: simulated answers only; no provider is called")
+            return _serve(path, environ, overrides, simulator)
+    return _serve(path, environ, overrides)
 
 
-def _serve(
-    path: str | None, environ: Mapping[str, str], overrides: Mapping[str, object], simulated: frozenset[str]
-) -> int:
+def _serve(path: str | None, environ: Mapping[str, str], overrides: Mapping[str, object], simulator: str = "") -> int:
     import uvloop
 
     source = Configuration(path, environ, overrides)
-    source.simulated = simulated
+    source.simulator = simulator
     config = source.load()
     store, journal = ledger_paths(config)
     _make_folder(journal)
@@ -152,21 +152,6 @@ def _announce(supervisor: Supervisor) -> None:
         f"serving {models}"
         if models
         else "nothing to serve yet: set OPENAI_API_KEY or ANTHROPIC_API_KEY, or pass --config"
-    )
-
-
-def _marked(snapshot: Snapshot, providers: frozenset[str]) -> Snapshot:
-    """The snapshot with the targets of these providers marked as simulated."""
-    return msgspec.structs.replace(
-        snapshot,
-        targets={
-            name: msgspec.structs.replace(target, simulated=target.provider in providers)
-            for name, target in snapshot.targets.items()
-        },
-        wildcards={
-            name: msgspec.structs.replace(target, simulated=target.provider in providers)
-            for name, target in snapshot.wildcards.items()
-        },
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 
-from trimaran.cli.children import Child, interruptible
+import msgspec
 
-__all__ = ["MOCK_KEY", "MockProcess", "simulated_providers"]
+from trimaran.cli.children import Child, interruptible
+from trimaran.types import Snapshot, Target
+
+__all__ = ["MOCK_KEY", "MockProcess", "simulated", "simulated_providers"]
 
 MOCK_KEY = "simulated"
 
@@ -32,14 +35,29 @@ class MockProcess(Child):
 
 
 @contextmanager
-def simulated_providers(environ: MutableMapping[str, str]) -> Iterator[None]:
-    """Run one that plays both, and point the credentials and addresses in ``environ`` at it."""
+def simulated_providers(environ: MutableMapping[str, str]) -> Iterator[str]:
+    """Run one that plays every provider, with credentials in ``environ`` for the two best known; yields its address.
+
+    Which models there are still follows from configuration and environment; see :func:`simulated` for who answers.
+    """
     # A first token after 50 to 100 ms and 100 tokens/s: quick enough to try things, slow enough to see a stream.
     with interruptible(), MockProcess("--ttft=0.05", "--tpot=0.01", "--jitter=0.3") as mock:
-        environ.update(
-            OPENAI_API_KEY=MOCK_KEY,
-            OPENAI_BASE_URL=f"{mock.base_url}/v1",
-            ANTHROPIC_API_KEY=MOCK_KEY,
-            ANTHROPIC_BASE_URL=mock.base_url,
-        )
-        yield
+        environ.update(OPENAI_API_KEY=MOCK_KEY, ANTHROPIC_API_KEY=MOCK_KEY)
+        yield mock.base_url
+
+
+def simulated(snapshot: Snapshot, base_url: str) -> Snapshot:
+    """The snapshot with every target at the simulator and marked so; no credential of yours is left in it."""
+
+    def moved(targets: Mapping[str, Target]) -> dict[str, Target]:
+        return {
+            name: msgspec.structs.replace(target, base_url=base_url, simulated=True) for name, target in targets.items()
+        }
+
+    return msgspec.structs.replace(
+        snapshot,
+        targets=moved(snapshot.targets),
+        wildcards=moved(snapshot.wildcards),
+        secrets=dict.fromkeys(snapshot.secrets, MOCK_KEY),
+        headers={},
+    )

@@ -330,7 +330,9 @@ class Connection(asyncio.Protocol):
         self._reply(status, _JSON, body, extra)
 
     def _refuse(self, error: TrimaranError, status: int | None = None) -> None:
-        """Answer a request that cannot be read any further, and close."""
+        """Answer a request that cannot be read any further, and close. Nothing is said after the last answer."""
+        if self._refused:
+            return
         self._server.count_refusal(error)
         self._refused = True
         if self._busy:
@@ -383,6 +385,7 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
 
     def _shut(self) -> None:
+        self._refused = True
         if self._transport is not None:
             self._transport.close()
 
