@@ -47,7 +47,7 @@ class Scenario:
 
     def lighter(self) -> Scenario:
         """For a server that cannot keep up: shorter streams. The cost of a chunk hardly depends on their length."""
-        return replace(self, chunks=self.chunks // 4)
+        return replace(self, chunks=self.chunks // 6)
 
     def shorter(self, factor: float) -> Scenario:
         """The same load for less long."""

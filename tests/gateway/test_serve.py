@@ -128,7 +128,7 @@ def test_a_graceful_end_finishes_streams_and_takes_no_new_request(start, config,
     openai.wait_until(lambda provider: any(row.tokens_sent > 3 for row in provider.log))
     running.process.terminate()
     time.sleep(0.2)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=r"refused|reset"):
         ask(running.address)
     client.join(10)
     assert running.process.wait(10) == 0

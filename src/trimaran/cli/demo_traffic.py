@@ -6,10 +6,12 @@ The SDKs' own retries are off, so that every failure a client would see is seen.
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from trimaran.cli.demo_stage import MODEL
 from trimaran.errors import StartError
@@ -104,24 +106,14 @@ def _reply(name: str, ask: Ask) -> Reply:
 
 
 def _clients(url: str) -> dict[str, Ask]:
-    """Ways to ask, by name. A proxy of the environment is left out: all of this is on this machine."""
+    """Ways to ask, by name."""
     import anthropic
     import openai
 
-    first = openai.OpenAI(
-        base_url=f"{url}/v1",
-        api_key=_KEY,
-        timeout=_TIMEOUT_S,
-        max_retries=0,
-        http_client=openai.DefaultHttpxClient(trust_env=False),
-    )
-    second = anthropic.Anthropic(
-        base_url=url,
-        api_key=_KEY,
-        timeout=_TIMEOUT_S,
-        max_retries=0,
-        http_client=anthropic.DefaultHttpxClient(trust_env=False),
-    )
+    # The SDKs read proxies from the environment, each in its own way; all of this is on this machine.
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = urlsplit(url).hostname or ""
+    first = openai.OpenAI(base_url=f"{url}/v1", api_key=_KEY, timeout=_TIMEOUT_S, max_retries=0)
+    second = anthropic.Anthropic(base_url=url, api_key=_KEY, timeout=_TIMEOUT_S, max_retries=0)
     return {
         "openai": lambda text: _openai(first, text),
         "anthropic": lambda text: _anthropic(second, text),

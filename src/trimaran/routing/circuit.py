@@ -139,6 +139,8 @@ class Breaker:
     rate: float = 0.0
     """Decayed share of failures, 0 to 1."""
     outcomes: int = 0
+    outcome_at: float = float("-inf")
+    """Of the last one. Other workers' answers do not count: they do not lower our rate."""
     trial_until: float = 0.0
     """A trial, ours or another worker's, is under way until then at the latest."""
     own_trial: bool = False
@@ -230,6 +232,7 @@ def ended(breaker: Breaker, sent_at: float, now: float) -> None:
     breaker.consecutive = 0
     breaker.rests = 0
     breaker.outcomes += 1
+    breaker.outcome_at = now
     breaker.rate *= 1.0 - RATE_GAIN
     if breaker.openings and now - breaker.changed_at > FORGET_S:
         breaker.openings = 0
@@ -250,6 +253,7 @@ def failed(breaker: Breaker, sent_at: float, now: float) -> None:
     breaker.consecutive += 1
     breaker.rate += RATE_GAIN * (1.0 - breaker.rate)
     breaker.outcomes += 1
+    breaker.outcome_at = now
     bad = breaker.consecutive >= TRIP_CONSECUTIVE or (
         breaker.rate >= TRIP_RATE and breaker.outcomes >= TRIP_RATE_EVENTS
     )
@@ -307,10 +311,14 @@ def merge(breaker: Breaker, other: Breaker, now: float) -> bool:
     closes = False
     if other.epoch > breaker.epoch:
         closes = breaker.circuit is not Circuit.CLOSED and other.circuit is Circuit.CLOSED
+        if closes:
+            breaker.rate = min(breaker.rate, RECOVERED_RATE)
         breaker.circuit = other.circuit
         breaker.until = other.until
         breaker.openings = other.openings
         breaker.ramp = 1
+        if closes:
+            breaker.rate = min(breaker.rate, RECOVERED_RATE)
         _changed(breaker, now)
         breaker.epoch = other.epoch
     elif breaker.circuit is not Circuit.CLOSED and other.circuit is not Circuit.CLOSED:

@@ -74,7 +74,7 @@ def _first_token(state: State, event: FirstToken, now: float) -> None:
     target.waiting -= 1
     target.waiting_since = target.waiting_since - (now - ttft_s) if target.waiting > 0 else 0.0
     if not target.breaker.quiet and began(target.breaker, now - ttft_s, now):
-        recovered(target)
+        recovered(state, target, now)
     observe_ttft(state, target, ttft_s, event.input_tokens, event.in_flight, now)
 
 
@@ -108,7 +108,7 @@ def _completed_unary(state: State, target: TargetState, event: Completed, now: f
     target.waiting -= 1
     target.waiting_since = target.waiting_since - (now - total_s) if target.waiting > 0 else 0.0
     if not target.breaker.quiet and began(target.breaker, now - total_s, now):
-        recovered(target)
+        recovered(state, target, now)
     expected = ttft_s_of(target, event.input_tokens, event.in_flight)
     rest_s = max(0, event.output_tokens - 1) * tpot_s_of(target, event.in_flight)
     ttft_s = total_s * expected / (expected + rest_s)
@@ -133,7 +133,13 @@ def _end_early(state: State, target: TargetState, event: Failed | Abandoned, now
 
 def _censor(state: State, target: TargetState, event: Failed | Abandoned, now: float) -> None:
     """No first token after ``elapsed_s``: an observation of at least that, if it is more than expected."""
-    if event.ttft_s is None and event.elapsed_s > ttft_s_of(target, event.input_tokens, event.in_flight):
+    if event.ttft_s is not None:
+        return
+    expected_s = ttft_s_of(target, event.input_tokens, event.in_flight)
+    if event.elapsed_s > expected_s:
+        breaker = target.breaker
+        if target.ttft_n and breaker.circuit is Circuit.CLOSED and not breaker.consecutive:
+            target.usual_s = expected_s
         observe_ttft(state, target, event.elapsed_s, event.input_tokens, event.in_flight, now)
 
 
@@ -145,7 +151,7 @@ def _failed(state: State, event: Failed, now: float) -> None:
     kind = verdict_of(event.error)
     if kind == "client":
         if event.ttft_s is None and not breaker.quiet and began(breaker, sent_at, now):
-            recovered(target)
+            recovered(state, target, now)
         ended(breaker, sent_at, now)
         return
     if kind == "rest":
@@ -171,8 +177,7 @@ def _abandoned(state: State, event: Abandoned, now: float) -> None:
 
 
 def _shared(state: State, event: Shared, now: float) -> None:
-    for name in hear(state, event, now):
-        recovered(state.targets[name])
+    hear(state, event, now)
 
 
 _HANDLERS: dict[type, Callable[[State, Any, float], None]] = {

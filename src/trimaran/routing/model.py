@@ -17,8 +17,8 @@ from trimaran.routing.state import BUCKET, LOAD_PRIOR, LOAD_VARIANCE, MAX_IN_FLI
 
 __all__ = ["hear_tpot", "hear_ttft", "observe_tpot", "observe_ttft", "recovered", "tpot_s_of", "ttft_s_of"]
 
-STEP = 0.015
-"""Growth of a level's variance at each sample, in units of the noise: steady gain 0.115, a memory of about eight answers."""
+STEP = 0.02
+"""Growth of a level's variance at each sample, in units of the noise: steady gain 0.13, a memory of about eight answers."""
 GROWTH_PER_S = 0.0007
 """Growth of a level's variance with time: after a minute without news, speed may be off by 20 % (one deviation)."""
 VARIANCE_CAP = 1.0
@@ -39,8 +39,13 @@ LOAD_FLOOR = LOAD_VARIANCE / 64.0
 """An entry's variance shrinks no further: its steady gain is then about 0.04."""
 NOISE_FLOOR = 1e-4
 """Added at each sample: a target that never varies is still believed to vary by 5 %, or each breath of air would be news."""
-TINY_S = 1e-6
-"""Keeps the logarithm of a time that the clock could not resolve."""
+NOISE_CAP = 1.0
+"""A factor e (one deviation). Beyond it the mean of a lognormal is ruled by answers that never come."""
+SLOPE_CAP = 1.5
+"""TTFT in proportion to the input, and half as much again."""
+TTFT_MIN_S = 1e-4
+TPOT_MIN_S = 1e-6
+"""Shorter times are the clock's resolution, or a whole answer in one piece."""
 BEYOND = 3.0
 """Slope over load beyond the highest load seen, in units of the prior's: a load that was never tried is entered with care."""
 SHAPE_GAIN = 0.04
@@ -71,7 +76,7 @@ def observe_ttft(
     if bucket > target.load_top:
         _extend(target, bucket)
     entry = load[bucket]
-    flat = log(ttft_s + TINY_S) - target.size * size - entry
+    flat = log(ttft_s if ttft_s > TTFT_MIN_S else TTFT_MIN_S) - target.size * size - entry
     surprise = flat - target.level
     target.ttft_n += 1
     target.ttft_sum += flat
@@ -115,10 +120,11 @@ def observe_ttft(
     if square < 9.0 * noise:
         offset = size - target.size_mean
         target.size_mean += 0.05 * offset
-        target.size += SHAPE_GAIN * noise * share * offset
+        slope = target.size + SHAPE_GAIN * noise * share * offset
+        target.size = slope if 0.0 < slope < SLOPE_CAP else min(max(slope, 0.0), SLOPE_CAP)
         target.noise = noise + 0.04 * (square - noise) + NOISE_FLOOR
     else:
-        target.noise = noise * 1.32
+        target.noise = min(1.32 * noise, NOISE_CAP)
 
 
 def _extend(target: TargetState, bucket: int) -> None:
@@ -168,17 +174,19 @@ def _changed(
     return shift, variance
 
 
-def recovered(target: TargetState) -> None:
-    """What was known of its speed is from before it broke."""
+def recovered(state: State, target: TargetState, now: float) -> None:
+    """Its circuit has closed. What was known of its times is from before it broke; that it is back is news, worth a look by each worker."""
+    state.changed_at = now
     target.variance = VARIANCE_CAP
     target.tpot_variance = VARIANCE_CAP
     target.drift = 0.0
+    target.failed_s = 0.0
 
 
 def observe_tpot(state: State, target: TargetState, tpot_s: float, in_flight: int, now: float) -> None:
     """An answer's tokens after the first came at ``tpot_s`` each, with ``in_flight`` others there when it was sent."""
     crowd = LOAD_PRIOR[BUCKET[in_flight if in_flight < MAX_IN_FLIGHT else MAX_IN_FLIGHT]]
-    flat = log(tpot_s) - target.tpot_load * crowd
+    flat = log(tpot_s if tpot_s > TPOT_MIN_S else TPOT_MIN_S) - target.tpot_load * crowd
     surprise = flat - target.tpot_level
     samples = target.tpot_n
     target.tpot_n = samples + 1
@@ -208,10 +216,11 @@ def observe_tpot(state: State, target: TargetState, tpot_s: float, in_flight: in
     if square < 9.0 * noise:
         offset = crowd - target.tpot_load_mean
         target.tpot_load_mean += 0.05 * offset
-        target.tpot_load += SHAPE_GAIN * noise * share * offset
+        slope = target.tpot_load + SHAPE_GAIN * noise * share * offset
+        target.tpot_load = slope if 0.0 < slope < SLOPE_CAP else min(max(slope, 0.0), SLOPE_CAP)
         target.tpot_noise = noise + 0.04 * (square - noise) + NOISE_FLOOR
     else:
-        target.tpot_noise = noise * 1.32
+        target.tpot_noise = min(1.32 * noise, NOISE_CAP)
 
 
 def hear_ttft(target: TargetState, mean: float, count: int, seen_at: float) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from math import exp, inf, log, log1p, sqrt
 from operator import attrgetter
 
-from trimaran.routing.circuit import QUIET_RATE, Breaker, Verdict, admission
+from trimaran.routing.circuit import OPEN_BASE_S, QUIET_RATE, TURN_S, Breaker, Circuit, Verdict, admission
 from trimaran.routing.events import Choice, RouteRequest
 from trimaran.routing.model import BEYOND, GROWTH_PER_S, VARIANCE_CAP
 from trimaran.routing.sharing import PEER_FRESH_S
@@ -35,9 +35,11 @@ __all__ = ["STRATEGIES", "Strategy", "fastest", "order", "ordered"]
 
 PROBE_SHARE = 0.012
 """Share of all time for routine looks. The promise is 3 % with everything; at a target ten times slower this is one request in 800."""
-RESERVE_SHARE = 0.027
+RESERVE_SHARE = 0.025
 """Share up to which there may be a look at a target that could be the fastest, when something has changed or the two are near. Here the
 time beyond that of the best target is what must fit: the rest would have been spent anyway."""
+PROMISE_SHARE = 0.03
+"""Share that no look may be expected to pass."""
 PROBE_CHANCE = 0.1
 """Share of requests that may become routine looks: breaks step with periodic traffic and among workers."""
 COLD_CHANCE = 0.25
@@ -63,14 +65,15 @@ COMMON = 0.7
 FAILURE_FLOOR_S = 0.1
 """Least cost of a failure beside the request's time elsewhere: a connection, a journal line, a bill."""
 FAILURE_AGE_S = 30.0
-"""The failure rate of a target that nobody sends to counts half after this long."""
+"""The failure rate of a target that this worker does not send to counts half after this long."""
 FREE_TRIALS = 3
 """Trials of one outage that the account does not limit: after 2, 4 and 8 s. A short outage ends at once even in thin traffic."""
 PATIENCE_FLOOR_S = 1.0
 PATIENCE_RATIO = 4.0
-PATIENCE_CAP_S = 5.0
-"""A trial may wait for its first token four times as long as the best target is expected to take, or twice its own usual time if
-that is between the floor and the cap. A client should not pay much for our curiosity."""
+PATIENCE_OWN = 2.0
+PATIENCE_CAP_S = 15.0
+"""A trial may wait for its first token four times as long as the best target is expected to take: a client should not pay much for our
+curiosity. Or twice as long as the target itself used to take, up to the cap, or a slow target would never pass its trial."""
 
 Strategy = Callable[[RouteRequest, ModelPolicy, State, float, float], list[Choice]]
 _by_score = attrgetter("score")
@@ -100,8 +103,8 @@ def ordered(request: RouteRequest, policy: ModelPolicy, state: State, now: float
     for choice in ready:
         if not choice.probe:
             choice.reason = "as configured"
-    rejected.sort(key=_by_retry)
-    return ready + ramping + trials + late + rejected
+    admitted = ready + ramping + trials + late
+    return admitted + _rejected(rejected, state, now, bool(admitted))
 
 
 def fastest(request: RouteRequest, policy: ModelPolicy, state: State, now: float, u: float) -> list[Choice]:
@@ -119,10 +122,10 @@ def fastest(request: RouteRequest, policy: ModelPolicy, state: State, now: float
             return ready
     ramping += cold
     ramping.sort(key=_by_score)
-    rejected.sort(key=_by_retry)
     if ready and trials and _trial_allowed(trials[0], ready, request, state):
         ready.insert(0, trials.pop(0))
-    return ready + ramping + trials + late + rejected
+    admitted = ready + ramping + trials + late
+    return admitted + _rejected(rejected, state, now, bool(admitted))
 
 
 STRATEGIES: dict[str, Strategy] = {"fastest": fastest, "ordered": ordered}
@@ -186,8 +189,6 @@ def _admit(choice: Choice, breaker: Breaker, state: State, now: float, tiers: li
         choice.admitted = False
         choice.retry_at = retry_at
         choice.score = inf
-    elif verdict >= Verdict.TRIAL:
-        choice.probe = True
 
 
 def _expected_output(request: RouteRequest, policy: ModelPolicy, known: dict[str, TargetState]) -> float:
@@ -208,7 +209,7 @@ def _expected_output(request: RouteRequest, policy: ModelPolicy, known: dict[str
 
 def _with_failures(target: TargetState, total_s: float, now: float) -> float:
     """Score with failures: their share times the time until one shows and the request's time elsewhere, taken as equal."""
-    age_s = now - target.seen_at
+    age_s = now - target.breaker.outcome_at
     share = target.breaker.rate
     if age_s > 0.0:
         share *= FAILURE_AGE_S / (FAILURE_AGE_S + age_s)
@@ -256,7 +257,12 @@ def _probe(ready: list[Choice], state: State, now: float, u: float) -> None:
         cost_s = min(choice.predicted_total_s, DEAREST * best.predicted_total_s)
         affordable = routine and state.probed_s + cost_s <= PROBE_SHARE * state.spent_s
         urgent = news or choice.score < NEAR * best.score
-        urgent = urgent and state.probed_s + cost_s - best.predicted_total_s <= RESERVE_SHARE * state.spent_s
+        if urgent:
+            whole_s = state.probed_s + choice.predicted_total_s
+            urgent = (
+                whole_s <= PROMISE_SHARE * state.spent_s
+                and whole_s - best.predicted_total_s <= RESERVE_SHARE * state.spent_s
+            )
         if hopeful < lowest and (affordable or urgent):
             picked = choice
             picked.reason = "probe: could be the fastest"
@@ -277,10 +283,47 @@ def _probe(ready: list[Choice], state: State, now: float, u: float) -> None:
 def _trial_allowed(trial: Choice, ready: list[Choice], request: RouteRequest, state: State) -> bool:
     """Whether a broken target's trial goes first: the first few of an outage always, later ones from the probing account."""
     best = min(ready, key=_by_score)
-    expected_s = best.predicted_ttft_s if request.stream else best.predicted_total_s
-    patience_s = max(PATIENCE_FLOOR_S, PATIENCE_RATIO * expected_s)
-    openings = state.targets[trial.target].breaker.openings
-    if state.probing or (openings > FREE_TRIALS and state.probed_s + patience_s > RESERVE_SHARE * state.spent_s):
+    target = state.targets[trial.target]
+    expected_s, own_s = best.predicted_ttft_s, target.usual_s or trial.predicted_ttft_s
+    if not request.stream:
+        expected_s = best.predicted_total_s
+        own_s *= trial.predicted_total_s / trial.predicted_ttft_s
+    own_s = min(PATIENCE_OWN * own_s, PATIENCE_CAP_S)
+    patience_s = max(PATIENCE_FLOOR_S, PATIENCE_RATIO * expected_s, own_s)
+    cost_s = min(patience_s, target.failed_s)
+    if state.probing or (
+        target.breaker.openings > FREE_TRIALS and state.probed_s + cost_s > RESERVE_SHARE * state.spent_s
+    ):
         return False
     trial.patience_s = patience_s
+    trial.probe = True
     return True
+
+
+def _rejected(rejected: list[Choice], state: State, now: float, others: bool) -> list[Choice]:
+    """By when to ask again. ``others``: some target is admitted."""
+    rejected.sort(key=_by_retry)
+    if rejected and not others:
+        _last_resort(rejected, state, now)
+    return rejected
+
+
+def _last_resort(rejected: list[Choice], state: State, now: float) -> None:
+    """Nobody can answer. Circuits stay open for longer each time because others carry the traffic meanwhile; as there are none, a trial is
+    due after :data:`OPEN_BASE_S`, and the one that has waited longest is admitted for it."""
+    for choice in rejected:
+        breaker = state.targets[choice.target].breaker
+        if breaker.circuit is Circuit.CLOSED or max(breaker.trial_until, breaker.rest_until) > now:
+            continue
+        turn = (state.turn + breaker.openings) % state.workers
+        due = breaker.changed_at + OPEN_BASE_S + turn * TURN_S
+        if due < choice.retry_at:
+            choice.retry_at = due
+            choice.reason = f"circuit open, and no other target to go to: a trial in {max(0.0, due - now):.1f} s"
+    rejected.sort(key=_by_retry)
+    first = rejected[0]
+    if first.retry_at <= now:
+        first.admitted = True
+        first.reason = "circuit open, and no other target to go to: this is the trial"
+        first.score = first.predicted_total_s
+        first.retry_at = 0.0

@@ -2,7 +2,8 @@
 
 Loads add up; each message replaces its sender's earlier one. Circuits join (:func:`trimaran.routing.circuit.merge`). Estimates are not
 averaged, which would echo hearsay: each worker exports the count and sum of what *it* observed over its life, and the receiver takes the
-difference since the last message as that many new samples with their mean.
+difference since the last message as that many new samples with their mean. They also end a ramp and pay off failures here, as own ones do:
+without that, a worker would wait for ever behind the others' requests in flight at a target that has recovered.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from trimaran.routing.circuit import RAMP_DONE, Breaker, Circuit, merge
+from trimaran.routing.circuit import RAMP_DONE, RATE_GAIN, Breaker, Circuit, merge
 from trimaran.routing.events import Shared, SharedTarget
-from trimaran.routing.model import hear_tpot, hear_ttft
+from trimaran.routing.model import hear_tpot, hear_ttft, recovered
 from trimaran.routing.state import MAX_TARGETS, PeerView, State, TargetState
 
 __all__ = ["PEER_FRESH_S", "export_shared", "hear"]
@@ -50,16 +51,15 @@ def export_shared(state: State, now: float) -> dict[str, Any]:
     return {"worker": state.worker, "targets": targets}
 
 
-def hear(state: State, event: Shared, now: float) -> list[str]:
-    """Take in another worker's view. Returns the targets whose circuits it closed here."""
+def hear(state: State, event: Shared, now: float) -> None:
+    """Take in another worker's view."""
     if event.worker == state.worker:
-        return []
+        return
     view = state.peers.get(event.worker)
     if view is None:
         view = state.peers[event.worker] = PeerView(heard_at=now)
     view.heard_at = state.heard_at = now
     _replace_loads(state, view, {name: target.in_flight for name, target in event.targets.items()})
-    closed = []
     for name, shared in event.targets.items():
         target = state.targets.get(name)
         if target is None:
@@ -67,11 +67,11 @@ def hear(state: State, event: Shared, now: float) -> list[str]:
                 continue
             target = state.targets[name] = TargetState(others=shared.in_flight)
         if _merge_breaker(target.breaker, shared, now):
-            closed.append(name)
+            # Before the samples: the answer that closed the circuit is among them, and must count in full.
+            recovered(state, target, now)
         _merge_samples(target, shared, view.sums.get(name), now)
         view.sums[name] = (shared.ttft_n, shared.ttft_sum, shared.tpot_n, shared.tpot_sum)
     _count_peers(state, now)
-    return closed
 
 
 def _replace_loads(state: State, view: PeerView, loads: dict[str, int]) -> None:
@@ -106,14 +106,16 @@ def _merge_samples(
     ttft_n, ttft_sum, tpot_n, tpot_sum = before or (0, 0.0, 0, 0.0)
     if shared.ttft_n < ttft_n:
         ttft_n, ttft_sum, tpot_n, tpot_sum = 0, 0.0, 0, 0.0
+    breaker = target.breaker
     fresh = shared.ttft_n - ttft_n
     if fresh > 0:
         hear_ttft(target, (shared.ttft_sum - ttft_sum) / fresh, fresh, now - max(0.0, shared.seen_s))
-        if target.breaker.circuit is Circuit.CLOSED and target.breaker.epoch == shared.epoch and shared.epoch == 0:
-            target.breaker.ramp = RAMP_DONE
+        if breaker.circuit is Circuit.CLOSED and breaker.epoch == shared.epoch:
+            breaker.ramp = min(RAMP_DONE, breaker.ramp << min(fresh, 6))
     fresh = shared.tpot_n - tpot_n
     if fresh > 0:
         hear_tpot(target, (shared.tpot_sum - tpot_sum) / fresh, fresh)
+        breaker.rate *= (1.0 - RATE_GAIN) ** fresh
 
 
 def _count_peers(state: State, now: float) -> None:

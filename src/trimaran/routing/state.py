@@ -115,6 +115,8 @@ class TargetState:
     """Since a detected change of TTFT no TPOT was observed: it is taken to move along."""
     output_tokens: float = 0.0
     """Decayed mean of output tokens; 0 before the first answer."""
+    usual_s: float = 0.0
+    """TTFT that was expected of it before its present row of silent failures; 0: there was none yet."""
     failed_s: float = 0.0
     """Decayed mean time that a failed attempt took."""
 
