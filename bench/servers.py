@@ -267,6 +267,7 @@ class _FromPyPI(Server):
 
     package = ""
     pinned = ""
+    _trouble = ""
 
     @property
     def python(self) -> Path:
@@ -275,7 +276,10 @@ class _FromPyPI(Server):
     def missing(self) -> str:
         if self.python.exists() and self.version():
             return ""
-        return f"{self.package}=={self.pinned} is not installed below {cache_home()} (--install-peers does it)"
+        return (
+            self._trouble
+            or f"{self.package}=={self.pinned} is not installed below {cache_home()} (--install-peers does it)"
+        )
 
     def install(self) -> str:
         if not self.missing():
@@ -292,7 +296,8 @@ class _FromPyPI(Server):
             if done.returncode != 0:
                 shutil.rmtree(home, ignore_errors=True)
                 last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-                return f"it could not be installed: {last}"
+                self._trouble = f"it could not be installed: {last}"
+                break
         return self.missing()
 
     def version(self) -> str:

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.procfs import Memory
 from bench.profiles import parse_import_times, parse_stacks
 from bench.report import Report, render_table
 from bench.scenarios import SCENARIOS, Figure
-from bench.servers import PEERS, Stage, Trimaran
+from bench.servers import PEERS, SglangRouter, Stage, Trimaran
 from bench.wire import ANSWER_BYTES, answer_body, answer_head, sdk_headers
 
 
@@ -127,3 +129,15 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     )
     assert done.returncode == 2
     assert "closed" in done.stderr
+
+
+def test_a_peer_that_cannot_be_installed_is_missing_for_that_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIMARAN_BENCH_HOME", str(tmp_path))
+    peer = SglangRouter()
+    assert "is not installed" in peer.missing()
+    failed = subprocess.CompletedProcess([], 1, "", "warning\nERROR: no such version\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_args, **_options: failed)
+    assert peer.install() == "it could not be installed: ERROR: no such version"
+    assert peer.missing() == peer.install()

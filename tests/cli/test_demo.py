@@ -14,6 +14,7 @@ import pytest
 
 from trimaran.cli import demo, demo_traffic
 from trimaran.cli.demo_traffic import Reply, require_sdks
+from trimaran.cli.places import activation
 from trimaran.errors import StartError
 
 ROOT = Path(__file__).parents[2]
@@ -120,3 +121,18 @@ def test_a_missing_sdk_is_named_with_what_to_install(monkeypatch: pytest.MonkeyP
     )
     with pytest.raises(StartError, match=r"anthropic cannot be imported(.|\n)*trimaran\[demo\]"):
         require_sdks()
+
+
+def test_the_environment_to_activate_is_named_as_it_would_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    assert activation() == ". .venv/bin/activate"
+    monkeypatch.setattr(sys, "prefix", "/opt/a b")
+    assert activation() == ". '/opt/a b/bin/activate'"
+    monkeypatch.setenv("VIRTUAL_ENV", "/opt/a b")
+    assert activation() == ""
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    assert activation() == ""

@@ -369,3 +369,12 @@ def test_every_started_attempt_is_settled_once() -> None:
     started = [(each.request_id, each.attempt) for each in road.journal.started]
     settled = [(each.request_id, each.attempt) for each in road.journal.settled]
     assert started == settled == [("r1", 1), ("r1", 2), ("r1", 3), ("r1", 4)]
+
+
+def test_the_price_is_written_once_before_the_attempts_it_is_for() -> None:
+    road = Road()
+    for _ in range(2):
+        road.ask()
+        road.sent().whole(chat_answer())
+    kinds = [type(record).__name__ for record in road.journal.records]
+    assert kinds == ["PriceUsed", "Started", "Settled", "Started", "Settled"]

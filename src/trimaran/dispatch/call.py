@@ -32,7 +32,7 @@ from trimaran.errors import (
     TrimaranError,
     Unavailable,
 )
-from trimaran.ledger.records import CANCELLED, FAILED, OK, REJECTED, Settled, Started
+from trimaran.ledger.records import CANCELLED, FAILED, OK, REJECTED, PriceUsed, Settled, Started
 from trimaran.routing import Abandoned, Choice, Completed, Failed, FirstToken, RouteRequest, Sent, learn, order
 from trimaran.types import Limits, Usage
 from trimaran.wire import Dialect, Envelope, StreamRelay, stream_relay, unary_answer, upstream_body
@@ -476,6 +476,10 @@ class Call(msgspec.Struct, eq=False):
         self.tried[target] = self.tried.get(target, 0) + 1
         self.attempt = attempt = Attempt(self, number, runtime, choice, now, bound)
         dispatcher = self.dispatcher
+        if not runtime.price_noted:
+            runtime.price_noted = True
+            if runtime.price is not None:
+                dispatcher.journal.append(PriceUsed(target, runtime.price))
         dispatcher.journal.append(self._started(attempt))
         learn(dispatcher.state, Sent(target, envelope.input_tokens, choice.probe), now)
         forwarded = inbound.forwarded if runtime.dialect is inbound.dialect else b""

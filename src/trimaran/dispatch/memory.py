@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from trimaran.dispatch.ports import Journal
-from trimaran.ledger.records import FAILED, OK, REJECTED, Settled, Started
+from trimaran.ledger.records import FAILED, OK, REJECTED, Record, Settled, Started
 
 __all__ = ["MemoryJournal", "NoMetrics"]
 
@@ -36,14 +36,14 @@ class MemoryJournal:
         self._open: dict[tuple[str, int], str] = {}
         self._providers: dict[str, _Provider] = {}
 
-    def append(self, record: Started | Settled) -> None:
+    def append(self, record: Record) -> None:
         """Count one record."""
         if self._forward is not None:
             self._forward.append(record)
         if isinstance(record, Started):
             self._open[record.request_id, record.attempt] = record.provider
             self._providers.setdefault(record.provider, _Provider())
-        else:
+        elif isinstance(record, Settled):
             provider = self._open.pop((record.request_id, record.attempt), None)
             if provider is not None:
                 self._settle(self._providers[provider], record)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trimaran.dispatch.call import Call
     from trimaran.dispatch.runtime import TargetRuntime
     from trimaran.errors import AttemptError, TrimaranError
-    from trimaran.ledger.records import Settled, Started
+    from trimaran.ledger.records import Record
 
 __all__ = ["Clock", "Exchange", "Handle", "Journal", "Metrics", "Sink", "Upstream"]
 
@@ -70,7 +70,7 @@ class Upstream(Protocol):
 class Journal(Protocol):
     """The append-only record of attempts."""
 
-    def append(self, record: Started | Settled) -> object:
+    def append(self, record: Record) -> object:
         """Keep one record. Must not block; a record that cannot be kept is counted by the journal, not raised."""
 
 

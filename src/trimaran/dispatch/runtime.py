@@ -28,12 +28,14 @@ MAX_DYNAMIC_ROUTES = 1024
 class TargetRuntime:
     """One target, ready to be called."""
 
-    __slots__ = ("_defaults", "_path", "_signer", "_start", "dialect", "id", "origin", "price", "target")
+    __slots__ = ("_defaults", "_path", "_signer", "_start", "dialect", "id", "origin", "price", "price_noted", "target")
 
     def __init__(self, target: Target, secret: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         self.target = target
         self.id = target.id
         self.price = target.price
+        self.price_noted = False
+        """The journal holds the price: written once, before the first attempt that is charged by it."""
         self.dialect = DIALECTS[target.dialect]
         parts = urlsplit(target.base_url)
         host = parts.hostname or ""

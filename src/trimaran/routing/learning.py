@@ -21,7 +21,7 @@ from trimaran.routing.circuit import (
     verdict_of,
 )
 from trimaran.routing.events import Abandoned, Completed, Event, Failed, FirstToken, Sent, Shared
-from trimaran.routing.model import observe_tpot, observe_ttft, recovered, tpot_s_of, ttft_s_of
+from trimaran.routing.model import observe_tpot, observe_ttft, observe_whole, recovered, ttft_s_of
 from trimaran.routing.sharing import hear
 from trimaran.routing.state import MAX_TARGETS, State, TargetState
 
@@ -33,6 +33,7 @@ FAILED_GAIN = 0.2
 """Memory of how long a failure takes: some five failures."""
 OUTPUT_GAIN = 0.05
 """Memory of the mean output length: some twenty answers."""
+_EPSILON_S = 1e-6
 
 
 def learn(state: State, event: Event, now: float) -> None:
@@ -88,32 +89,21 @@ def _completed(state: State, event: Completed, now: float) -> None:
     if event.probe:
         state.probing -= 1
         state.probed_s += total_s
+    breaker = target.breaker
     tokens = event.output_tokens
-    ttft_s = event.ttft_s
-    if ttft_s is None:
-        ttft_s = _completed_unary(state, target, event, now)
-    if not target.breaker.quiet:
-        ended(target.breaker, now - total_s, now)
-    if tokens < 1:
-        return
-    mean = target.output_tokens
-    target.output_tokens = mean + OUTPUT_GAIN * (tokens - mean) if mean else float(tokens)
-    if tokens > 3 and total_s > ttft_s and now - total_s >= target.changed_at - 1e-6:
-        observe_tpot(state, target, (total_s - ttft_s) / (tokens - 1), event.in_flight, now)
-
-
-def _completed_unary(state: State, target: TargetState, event: Completed, now: float) -> float:
-    """An answer that came whole: its time is shared between first token and the others as the model expects. Returns that TTFT."""
-    total_s = event.total_s
-    target.waiting -= 1
-    target.waiting_since = target.waiting_since - (now - total_s) if target.waiting > 0 else 0.0
-    if not target.breaker.quiet and began(target.breaker, now - total_s, now):
-        recovered(state, target, now)
-    expected = ttft_s_of(target, event.input_tokens, event.in_flight)
-    rest_s = max(0, event.output_tokens - 1) * tpot_s_of(target, event.in_flight)
-    ttft_s = total_s * expected / (expected + rest_s)
-    observe_ttft(state, target, ttft_s, event.input_tokens, event.in_flight, now)
-    return ttft_s
+    if event.ttft_s is None:
+        target.waiting -= 1
+        target.waiting_since = target.waiting_since - (now - total_s) if target.waiting > 0 else 0.0
+        if not breaker.quiet and began(breaker, now - total_s, now):
+            recovered(state, target, now)
+        observe_whole(state, target, total_s, tokens, event.input_tokens, event.in_flight, now)
+    elif tokens > 3 and total_s > event.ttft_s and now - total_s >= target.changed_at - _EPSILON_S:
+        observe_tpot(state, target, (total_s - event.ttft_s) / (tokens - 1), event.in_flight, now)
+    if not breaker.quiet:
+        ended(breaker, now - total_s, now)
+    if tokens:
+        mean = target.output_tokens
+        target.output_tokens = mean + OUTPUT_GAIN * (tokens - mean) if mean else float(tokens)
 
 
 def _end_early(state: State, target: TargetState, event: Failed | Abandoned, now: float) -> None:

@@ -15,7 +15,7 @@ from math import exp, log, log1p
 
 from trimaran.routing.state import BUCKET, LOAD_PRIOR, LOAD_VARIANCE, MAX_IN_FLIGHT, SIZE_SCALE, State, TargetState
 
-__all__ = ["hear_tpot", "hear_ttft", "observe_tpot", "observe_ttft", "recovered", "tpot_s_of", "ttft_s_of"]
+__all__ = ["hear_tpot", "hear_ttft", "observe_tpot", "observe_ttft", "observe_whole", "recovered", "ttft_s_of"]
 
 STEP = 0.02
 """Growth of a level's variance at each sample, in units of the noise: steady gain 0.13, a memory of about eight answers."""
@@ -60,23 +60,42 @@ def ttft_s_of(target: TargetState, input_tokens: int, in_flight: int) -> float:
     return exp(target.level + 0.5 * target.noise + target.size * log1p(input_tokens * SIZE_SCALE) + crowd)
 
 
-def tpot_s_of(target: TargetState, in_flight: int) -> float:
-    """Expected seconds per output token after the first, with that many in flight."""
-    crowd = LOAD_PRIOR[BUCKET[in_flight if in_flight < MAX_IN_FLIGHT else MAX_IN_FLIGHT]]
-    return exp(target.tpot_level + 0.5 * target.tpot_noise + target.tpot_load * crowd)
-
-
 def observe_ttft(
     state: State, target: TargetState, ttft_s: float, input_tokens: int, in_flight: int, now: float
 ) -> None:
-    """A first token came ``ttft_s`` after sending, with ``in_flight`` others there. Longer than most functions: it runs for each request."""
+    """A first token came ``ttft_s`` after sending, with ``in_flight`` others there."""
     size = log1p(input_tokens * SIZE_SCALE)
     bucket = BUCKET[in_flight if in_flight < MAX_IN_FLIGHT else MAX_IN_FLIGHT]
-    load = target.load
     if bucket > target.load_top:
         _extend(target, bucket)
-    entry = load[bucket]
-    flat = log(ttft_s if ttft_s > TTFT_MIN_S else TTFT_MIN_S) - target.size * size - entry
+    flat = log(ttft_s if ttft_s > TTFT_MIN_S else TTFT_MIN_S) - target.size * size - target.load[bucket]
+    _move_ttft(state, target, flat, size, bucket, now, now - ttft_s)
+
+
+def observe_whole(
+    state: State, target: TargetState, total_s: float, tokens: int, input_tokens: int, in_flight: int, now: float
+) -> None:
+    """An answer of ``tokens`` came in one piece. Which part of its time was spent where does not show, so the first token and each other are
+    taken to be late, or early, by the same factor."""
+    size = log1p(input_tokens * SIZE_SCALE)
+    bucket = BUCKET[in_flight if in_flight < MAX_IN_FLIGHT else MAX_IN_FLIGHT]
+    if bucket > target.load_top:
+        _extend(target, bucket)
+    level = target.level + 0.5 * target.noise
+    tpot_level = target.tpot_level + 0.5 * target.tpot_noise
+    expected_s = exp(level + target.size * size + target.load[bucket])
+    if tokens > 1:
+        expected_s += (tokens - 1) * exp(tpot_level + target.tpot_load * LOAD_PRIOR[bucket])
+    factor = log((total_s if total_s > TTFT_MIN_S else TTFT_MIN_S) / expected_s)
+    _move_ttft(state, target, level + factor, size, bucket, now, now - total_s)
+    if tokens > 3:
+        _move_tpot(state, target, tpot_level + factor, LOAD_PRIOR[bucket], now)
+
+
+def _move_ttft(
+    state: State, target: TargetState, flat: float, size: float, bucket: int, now: float, sent_at: float
+) -> None:
+    """``flat``: log TTFT with size and load taken out. Longer than most functions: it runs for each request."""
     surprise = flat - target.level
     target.ttft_n += 1
     target.ttft_sum += flat
@@ -97,7 +116,7 @@ def observe_ttft(
     if samples > 2 and (
         drift * drift > (DRIFT_UP if drift > 0.0 else DRIFT_DOWN) * noise or (surprise < 0.0 and square > PROOF * total)
     ):
-        shift, variance = _changed(state, target, surprise, drift, variance + noise, now, now - ttft_s)
+        shift, variance = _changed(state, target, surprise, drift, variance + noise, now, sent_at)
         surprise -= shift
         drift = 0.0
         total = variance + spread + noise
@@ -109,6 +128,8 @@ def observe_ttft(
     if target.tpot_follows:
         target.tpot_level += COMMON * gain
     if spread:
+        load = target.load
+        entry = load[bucket]
         target.load_spread[bucket] = (
             spread * LOAD_VARIANCE / (spread + LOAD_VARIANCE) if spread > LOAD_FLOOR else spread
         )
@@ -187,6 +208,11 @@ def observe_tpot(state: State, target: TargetState, tpot_s: float, in_flight: in
     """An answer's tokens after the first came at ``tpot_s`` each, with ``in_flight`` others there when it was sent."""
     crowd = LOAD_PRIOR[BUCKET[in_flight if in_flight < MAX_IN_FLIGHT else MAX_IN_FLIGHT]]
     flat = log(tpot_s if tpot_s > TPOT_MIN_S else TPOT_MIN_S) - target.tpot_load * crowd
+    _move_tpot(state, target, flat, crowd, now)
+
+
+def _move_tpot(state: State, target: TargetState, flat: float, crowd: float, now: float) -> None:
+    """``flat``: log TPOT with load taken out."""
     surprise = flat - target.tpot_level
     samples = target.tpot_n
     target.tpot_n = samples + 1

@@ -93,50 +93,57 @@ def order(request: RouteRequest, policy: ModelPolicy, state: State, now: float, 
 
 
 def ordered(request: RouteRequest, policy: ModelPolicy, state: State, now: float, u: float) -> list[Choice]:
-    """As written in the policy; what is broken, resting or recovering steps back. A target never seen does not: it was written first."""
-    ready, cold, ramping, trials, late, rejected = _assess(request, policy, state, now)
-    ready += cold
-    if ready and trials and _trial_allowed(trials[0], ready, request, state):
-        ready.append(trials.pop(0))
-    if cold or len(ready) > 1:
+    """As written in the policy; what is broken, resting or recovering steps back. A target never seen does not: it was
+    written first."""
+    ready, others = _assess(request, policy, state, now)
+    if others is not None:
+        ready += others[Verdict.COLD]
+        trials = others[Verdict.TRIAL]
+        if ready and trials and _trial_allowed(trials[0], ready, request, state):
+            ready.append(trials.pop(0))
         ready.sort(key=lambda choice: policy.targets.index(choice.target))
     for choice in ready:
         if not choice.probe:
             choice.reason = "as configured"
-    admitted = ready + ramping + trials + late
-    return admitted + _rejected(rejected, state, now, bool(admitted))
+    return ready if others is None else ready + _behind(others, others[Verdict.RAMPING], ready, state, now)
 
 
 def fastest(request: RouteRequest, policy: ModelPolicy, state: State, now: float, u: float) -> list[Choice]:
     """By the seconds this request is expected to take, with a budgeted part of the traffic spent on finding out."""
-    ready, cold, ramping, trials, late, rejected = _assess(request, policy, state, now)
+    ready, others = _assess(request, policy, state, now)
     if len(ready) > 1:
         ready.sort(key=_by_score)
-        if state.probing < PROBES_AT_ONCE:
-            _probe(ready, state, now, u)
+        news = now - state.changed_at < NEWS_S or ready[0].reason is _OVERDUE
+        if (
+            # Most requests have no reason to look at another target.
+            (u < PROBE_CHANCE or news or others is not None or ready[1].score < NEAR * ready[0].score)
+            and state.probing < PROBES_AT_ONCE
+        ):
+            _probe(ready, state, now, u, news)
     if ready:
         first = ready[0]
         if first.reason is _NEXT:
             first.reason = "fastest"
-        if not (cold or ramping or trials or late or rejected):
-            return ready
-    ramping += cold
-    ramping.sort(key=_by_score)
+    if others is None:
+        return ready
+    trials = others[Verdict.TRIAL]
     if ready and trials and _trial_allowed(trials[0], ready, request, state):
         ready.insert(0, trials.pop(0))
-    admitted = ready + ramping + trials + late
-    return admitted + _rejected(rejected, state, now, bool(admitted))
+    ramping = sorted(others[Verdict.RAMPING] + others[Verdict.COLD], key=_by_score)
+    return ready + _behind(others, ramping, ready, state, now)
 
 
 STRATEGIES: dict[str, Strategy] = {"fastest": fastest, "ordered": ordered}
 """By the name used in configuration."""
 
 
-def _assess(request: RouteRequest, policy: ModelPolicy, state: State, now: float) -> list[list[Choice]]:
-    """Filter and score: for each :class:`Verdict` the choices it holds for, in the policy's order."""
-    tiers: list[list[Choice]] = [[], [], [], [], [], []]
-    ready = tiers[0]
-    cold = 0
+def _assess(
+    request: RouteRequest, policy: ModelPolicy, state: State, now: float
+) -> tuple[list[Choice], list[list[Choice]] | None]:
+    """Filter and score. Returns the ready targets and, where there are any, the others in a list for each :class:`Verdict`;
+    all in the policy's order. One long function, because it runs for each request."""
+    ready: list[Choice] = []
+    others: list[list[Choice]] | None = None
     known = state.targets
     outputs = _expected_output(request, policy, known)
     size = log1p(request.input_tokens * SIZE_SCALE)
@@ -151,36 +158,46 @@ def _assess(request: RouteRequest, policy: ModelPolicy, state: State, now: float
         ttft_s = exp(target.level + 0.5 * target.noise + target.size * size + load)
         tpot_s = exp(target.tpot_level + 0.5 * target.tpot_noise + target.tpot_load * crowd)
         reason = _NEXT
-        if target.waiting:
-            age_s = now - target.waiting_since / target.waiting
-            if age_s > ttft_s:
-                late = age_s / ttft_s
-                surprise = log(late)
-                if surprise * surprise * target.waiting > OVERDUE * target.noise:
-                    late *= 1.0 + 0.5 * target.waiting * (late - 1.0)
-                    ttft_s *= late
-                    tpot_s *= late**COMMON
-                    reason = _OVERDUE
+        waiting = target.waiting
+        if waiting and now - target.waiting_since / waiting > ttft_s:
+            late = _lateness(target, ttft_s, now)
+            if late > 1.0:
+                ttft_s *= late
+                tpot_s *= late**COMMON
+                reason = _OVERDUE
         total_s = ttft_s + outputs * tpot_s
-        breaker = target.breaker
-        samples = target.samples
-        score = total_s if breaker.rate < QUIET_RATE else _with_failures(target, total_s, now)
-        choice = Choice(name, ttft_s, total_s, score, False, reason, True, tpot_s, in_flight, "closed", samples)
-        if not samples:
-            cold += 1
-        if breaker.quiet:
+        choice = Choice(
+            name, ttft_s, total_s, total_s, False, reason, True, tpot_s, in_flight, "closed", target.samples
+        )
+        if target.breaker.quiet:
             ready.append(choice)
-        else:
-            _admit(choice, breaker, state, now, tiers)
-    if cold:
-        _predict_cold(tiers, known, outputs, size)
-    return tiers
+            continue
+        if others is None:
+            others = [ready, [], [], [], [], []]
+        _admit(choice, target, state, now, others)
+    if others is not None:
+        _predict_cold(others, known, outputs, size)
+    return ready, others
 
 
-def _admit(choice: Choice, breaker: Breaker, state: State, now: float, tiers: list[list[Choice]]) -> None:
+def _lateness(target: TargetState, ttft_s: float, now: float) -> float:
+    """The factor by which first tokens are overdue, weighted by how many of them are; 1 where that may be chance."""
+    waiting = target.waiting
+    late = (now - target.waiting_since / waiting) / ttft_s
+    surprise = log(late)
+    if surprise * surprise * waiting > OVERDUE * target.noise:
+        return late * (1.0 + 0.5 * waiting * (late - 1.0))
+    return 1.0
+
+
+def _admit(choice: Choice, target: TargetState, state: State, now: float, tiers: list[list[Choice]]) -> None:
+    """Look closely at a target that is new, was broken or failed lately."""
+    breaker = target.breaker
     turn = (state.turn + breaker.openings) % state.workers
     verdict, reason, retry_at = admission(breaker, choice.in_flight, now, turn)
     tiers[verdict].append(choice)
+    if breaker.rate >= QUIET_RATE:
+        choice.score = _with_failures(target, choice.predicted_total_s, now)
     if verdict == Verdict.READY:
         return
     choice.reason = reason
@@ -196,10 +213,11 @@ def _expected_output(request: RouteRequest, policy: ModelPolicy, known: dict[str
     total = 0.0
     count = 0
     for name in policy.targets:
-        target = known.get(name)
-        if target is not None and target.output_tokens:
-            total += target.output_tokens
-            count += 1
+        if name in known:
+            tokens = known[name].output_tokens
+            if tokens:
+                total += tokens
+                count += 1
     expected = total / count if count else PRIOR_OUTPUT_TOKENS
     limit = request.max_output_tokens
     if limit is not None and limit < expected:
@@ -219,6 +237,8 @@ def _with_failures(target: TargetState, total_s: float, now: float) -> float:
 def _predict_cold(tiers: list[list[Choice]], known: dict[str, TargetState], outputs: float, size: float) -> None:
     """A target never seen is taken to be like its siblings (their geometric mean, unloaded); with none, the prior stands."""
     choices = [choice for tier in tiers for choice in tier]
+    if all(choice.samples for choice in choices):
+        return
     warm = [known[choice.target] for choice in choices if choice.samples]
     if not warm:
         return
@@ -233,22 +253,24 @@ def _predict_cold(tiers: list[list[Choice]], known: dict[str, TargetState], outp
                 choice.score = choice.predicted_total_s
 
 
-def _probe(ready: list[Choice], state: State, now: float, u: float) -> None:
+def _probe(ready: list[Choice], state: State, now: float, u: float, news: bool) -> None:
     """Move one target to the front for the sake of knowledge, if there is one worth it and the account allows it."""
     best = ready[0]
     picked = None
     lowest = best.score
     oldest_s = PROBE_GAP_S
     routine = u < PROBE_CHANCE
-    news = now - state.changed_at < NEWS_S or best.reason is _OVERDUE
     for choice in ready[1:]:
-        target = state.targets.get(choice.target, _NO_TARGET)
-        if not target.samples:
+        if not choice.samples:
             if best.samples and not choice.in_flight and u < COLD_CHANCE:
                 picked = choice
                 picked.reason = "probe: never seen"
                 break
             continue
+        near = choice.score < NEAR * best.score
+        if not (near or news or routine):
+            continue
+        target = state.targets[choice.target]
         age_s = now - target.seen_at
         if target.waiting or age_s < PROBE_GAP_S:
             continue
@@ -256,7 +278,7 @@ def _probe(ready: list[Choice], state: State, now: float, u: float) -> None:
         hopeful = choice.score * exp(-DOUBT * doubt)
         cost_s = min(choice.predicted_total_s, DEAREST * best.predicted_total_s)
         affordable = routine and state.probed_s + cost_s <= PROBE_SHARE * state.spent_s
-        urgent = news or choice.score < NEAR * best.score
+        urgent = news or near
         if urgent:
             whole_s = state.probed_s + choice.predicted_total_s
             urgent = (
@@ -300,12 +322,16 @@ def _trial_allowed(trial: Choice, ready: list[Choice], request: RouteRequest, st
     return True
 
 
-def _rejected(rejected: list[Choice], state: State, now: float, others: bool) -> list[Choice]:
-    """By when to ask again. ``others``: some target is admitted."""
+def _behind(
+    others: list[list[Choice]], ramping: list[Choice], ready: list[Choice], state: State, now: float
+) -> list[Choice]:
+    """What comes after the ready ones: ramping, trials, and the rejected by when to ask again."""
+    admitted = ramping + others[Verdict.TRIAL] + others[Verdict.LATE_TRIAL]
+    rejected = others[Verdict.REJECTED]
     rejected.sort(key=_by_retry)
-    if rejected and not others:
+    if rejected and not ready and not admitted:
         _last_resort(rejected, state, now)
-    return rejected
+    return admitted + rejected
 
 
 def _last_resort(rejected: list[Choice], state: State, now: float) -> None:
