@@ -23,6 +23,7 @@ from trimaran.catalog import (
     price_from_usd,
     token_price,
 )
+from trimaran.catalog.token_prices import _Provider, _Row
 from trimaran.errors import ConfigError
 from trimaran.types import PriceTier, TokenPrice, Usage
 
@@ -83,6 +84,19 @@ def test_names_resolve(provider: str, name: str, row: str) -> None:
     price = token_price(provider, name)
     assert price is not None
     assert price.source.startswith(f"{row}: http")
+
+
+def test_the_first_row_in_order_wins_whichever_way_it_matches() -> None:
+    table = _Provider("https://x", [], [], [_Row(str(n), [], None) for n in range(4)])
+    table.exact = {"gpt-exact": 1, "gpt-both": 3}
+    table.patterns = [(0, "*zero"), (2, "^gpt-")]
+    found = {name: table.find(name) for name in ("gpt-exact", "gpt-both", "gpt-zero", "gpt-x", "other")}
+    assert {name: row.id for name, row in found.items() if row} == {
+        "gpt-exact": "1",
+        "gpt-both": "2",
+        "gpt-zero": "0",
+        "gpt-x": "2",
+    }
 
 
 @pytest.mark.parametrize("provider", ["my-openai-proxy", "vllm", "", "openai2", "OPENAI "])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from trimaran.dispatch.call import LINGER_S
 from trimaran.errors import (
     AllAttemptsFailed,
     ConnectFailed,
@@ -19,12 +20,13 @@ from trimaran.errors import (
     Rejected,
     StreamCut,
     StreamStalled,
+    Unavailable,
     UnsupportedFeature,
 )
 from trimaran.types import Limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from road import Road, chat_answer, chat_chunk
+from road import Road, Sent, chat_answer, chat_chunk
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
 
@@ -378,3 +380,45 @@ def test_the_price_is_written_once_before_the_attempts_it_is_for() -> None:
         road.sent().whole(chat_answer())
     kinds = [type(record).__name__ for record in road.journal.records]
     assert kinds == ["PriceUsed", "Started", "Settled", "Started", "Settled"]
+
+
+def test_a_stream_whose_end_marker_was_missing_lets_go_of_its_connection() -> None:
+    road = Road()
+    _, sink = road.ask(stream=True)
+    sent = road.sent()
+    sent.head()
+    sent.event(chat_chunk({"content": "hi"}))
+    sent.event(chat_chunk({}, "stop"))
+    sent.exchange.on_end()
+    assert sink.log == ["begin", "end"]
+    # The connection has another request by now, which must not be dropped with this one.
+    road.after(LINGER_S + 1.0)
+    assert not sent.aborted
+    assert not road.dispatcher.lingering
+
+
+def test_a_refusal_that_is_complete_leaves_its_connection_usable() -> None:
+    road = Road()
+    road.ask()
+    road.sent(0).whole({"error": {"message": "slow down"}}, status=429)
+    assert road.tried == ["a", "b"]
+    assert not road.sent(0).aborted
+
+
+def test_a_client_that_leaves_before_anything_was_sent_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    road = Road()
+    monkeypatch.setattr(road.upstream, "send", lambda target, payload, exchange, _: Sent(target, payload, exchange))
+    call, _ = road.ask()
+    call.cancel()
+    (settled,) = road.journal.settled
+    assert (settled.status, settled.cost_nanos, settled.usage) == ("cancelled", 0, None)
+
+
+def test_dropping_everything_with_an_error_tells_the_callers() -> None:
+    road = Road()
+    _, sink = road.ask()
+    road.dispatcher.abort(Unavailable("closed"))
+    assert sink.log == ["fail"]
+    assert isinstance(sink.error, Unavailable)
+    assert [each.status for each in road.journal.settled] == ["cancelled"]
+    assert not road.dispatcher.active

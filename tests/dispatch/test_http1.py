@@ -281,3 +281,22 @@ async def test_a_paused_exchange_reads_nothing_until_resumed() -> None:
         handle.resume()
         await asyncio.wait_for(exchange.over.wait(), 5)
         assert exchange.body == b"onetwo"
+
+
+async def test_a_connection_paused_at_the_end_of_an_answer_reads_the_next_one() -> None:
+    async with target(OK, OK) as it:
+        exchange, handle = it.send()
+        exchange.on_data = lambda data: handle.pause()  # type: ignore[method-assign]
+        await asyncio.wait_for(exchange.over.wait(), 5)
+        assert (await it.ask()).body == b"ok"
+        assert it.connections == 1
+
+
+async def test_a_host_that_no_name_can_be_fails_as_a_connection() -> None:
+    upstream = HttpUpstream(lambda: 0.0)
+    exchange = Exchange()
+    nowhere: Any = SimpleNamespace(origin=("http", "a..b", 80))
+    upstream.send(nowhere, b"", exchange, 2.0)
+    await asyncio.wait_for(exchange.over.wait(), 5)
+    assert isinstance(exchange.error, ConnectFailed)
+    upstream.close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from trimaran import AsyncRouter, MultiCloudRouter, Router
-from trimaran.errors import AllAttemptsFailed, ConfigError, InvalidRequest, UnknownModel
+from trimaran.errors import AllAttemptsFailed, ConfigError, InvalidRequest, Unavailable, UnknownModel
 from trimaran.ledger import Store
 from trimaran.testing import Behaviour, SimulatedProvider
 
@@ -130,3 +131,31 @@ async def test_leaving_a_stream_early_cancels_it_at_the_target(provider: Simulat
         await stream.aclose()  # type: ignore[attr-defined]
         gone = lambda simulated: any(entry.outcome == "cancelled" for entry in simulated.log)  # noqa: E731
         await asyncio.to_thread(provider.wait_until, gone)
+
+
+def test_closing_during_a_request_ends_it_with_an_error(provider: SimulatedProvider) -> None:
+    provider.behaviour = Behaviour(ttft_s=30.0)
+    router = MultiCloudRouter()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(router.route, "hi", model="openai/gpt-4o-mini")
+        provider.wait_until(lambda simulated: simulated.open_requests > 0)
+        router.close()
+        with pytest.raises(Unavailable, match="closed"):
+            waiting.result(5)
+
+
+def test_closing_during_a_stream_ends_it_with_an_error(provider: SimulatedProvider) -> None:
+    provider.behaviour = Behaviour(ttft_s=0.0, tpot_s=0.05, output_tokens=1000)
+    router = MultiCloudRouter()
+    stream = router.stream("hi", model="openai/gpt-4o-mini", max_tokens=1000)
+    assert next(stream)
+    router.close()
+    with ThreadPoolExecutor() as pool, pytest.raises(Unavailable, match="closed"):
+        pool.submit(list, stream).result(5)
+    router.close()
+
+
+def test_asking_for_a_stream_where_a_whole_answer_is_given_is_named(provider: SimulatedProvider) -> None:
+    with MultiCloudRouter() as router, pytest.raises(InvalidRequest, match="stream\\(\\)"):
+        router.route("hi", stream=True)
+    assert not provider.log

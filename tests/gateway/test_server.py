@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import sys
@@ -27,6 +28,8 @@ class Transport:
     def __init__(self) -> None:
         self.out = b""
         self.closed = False
+        self.aborted = False
+        self.reading = True
 
     def write(self, data: bytes) -> None:
         assert not self.closed
@@ -38,7 +41,17 @@ class Transport:
     def close(self) -> None:
         self.closed = True
 
-    abort = close
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
 
 class Client:
@@ -463,4 +476,80 @@ def test_noise_never_breaks_the_server(noise: bytes) -> None:
     client = Client()
     client.send(noise)
     client.connection.connection_lost(None)
+    assert client.server.memory == 0
+
+
+def test_trailers_do_not_join_the_head_of_the_next_request() -> None:
+    client = Client()
+    client.send(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\nOpenAI-Beta: of-another\r\nx-trimaran-max-cost-usd: 0\r\n\r\n"
+        % (len(BODY), BODY)
+    )
+    client.road.sent().whole(chat_answer())
+    client.post()
+    assert b"of-another" not in client.road.sent().payload
+    assert len(client.road.upstream.sent) == 2
+
+
+async def test_a_refusal_between_two_answers_closes_the_connection() -> None:
+    client = Client()
+    client.post()
+    client.post()
+    client.road.sent().whole(chat_answer())
+    client.send(b"\x00 is no request\r\n\r\n")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert client.transport.closed
+    assert client.server.in_flight == 0
+    assert client.server.memory == 0
+
+
+def test_a_client_that_does_not_read_gets_no_further_request_in() -> None:
+    client = Client()
+    stream = json.dumps({**json.loads(BODY), "stream": True}).encode()
+    client.post()
+    client.connection.pause_writing()
+    assert not client.transport.reading
+    client.road.sent().whole(chat_answer())
+    client.post(stream)
+    sent = client.road.sent()
+    sent.head()
+    sent.event(chat_chunk({"content": "hi"}))
+    assert sent.paused
+    client.connection.resume_writing()
+    assert client.transport.reading and not sent.paused
+
+
+def test_a_closed_connection_whose_last_answer_is_not_read_is_dropped() -> None:
+    client = Client()
+    client.send(b"\x00 is no request\r\n\r\n")
+    assert client.transport.closed and not client.transport.aborted
+    for _ in range(int(client.server.limits.keep_alive_s) + 2):
+        client.server.second()
+    assert client.transport.aborted
+
+
+def test_bytes_of_bodies_that_are_still_arriving_count() -> None:
+    client = Client(server=ServerLimits(max_memory_bytes=1000))
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n"
+    client.send(head + b"x" * 500)
+    assert client.server.memory == len(head) + 500
+    client.send(b"x" * 500)
+    assert client.status == 429
+    client.connection.connection_lost(None)
+    assert client.server.memory == 0
+
+
+def test_a_request_in_pieces_is_counted_once() -> None:
+    client = Client()
+    for start in range(0, len(BODY), 10):
+        if not start:
+            client.send(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(BODY)
+            )
+        client.send(BODY[start : start + 10])
+    assert client.server.memory > len(BODY)
+    client.road.sent().whole(chat_answer())
     assert client.server.memory == 0

@@ -23,7 +23,7 @@ REGISTRIES = (
     "find" + "-links",
 )
 MACHINE_PATH = re.compile(
-    "|".join(rf"(?<![\w.:/-])/{folder}/" for folder in ("work", "root", r"home/\w+", "opt", "tmp/venv"))
+    "|".join(rf"(?<![\w.:/-])/{folder}/" for folder in ("work", "root", r"home/\w+", r"opt/(?:py|wh)\w+", "tmp/venv"))
 )
 
 

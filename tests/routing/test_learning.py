@@ -91,6 +91,36 @@ def test_silence_is_seen_before_it_ends(world: Callable) -> None:
     assert w.choice("a").reason == "its first tokens are overdue"
 
 
+def test_whole_answers_are_not_overdue_for_want_of_a_first_token(world: Callable) -> None:
+    w = world("a", "b")
+    for _ in range(30):
+        w.answer_whole("a", 1.3)
+        w.answer_whole("b", 2.6)
+    w.without_probes()
+    for _ in range(3):
+        w.send("a")
+    w.now += 0.9
+    assert w.first(stream=False).reason == "fastest"
+    w.now += 6.0
+    assert w.first(stream=False).target == "b"
+    assert w.choice("a").reason == "its first tokens are overdue"
+
+
+def test_a_client_that_takes_up_streaming_is_judged_by_first_tokens_again(world: Callable) -> None:
+    w = world("a", "b")
+    for _ in range(20):
+        w.answer_whole("a", 10.3, tokens=1001)
+        w.answer("b", 0.9, 10.9, tokens=1001)
+    for _ in range(25):
+        w.answer("a", 0.3, 10.3, tokens=1001)
+    assert w.target("a").whole == 0.0
+    w.without_probes()
+    for _ in range(4):
+        w.send("a")
+    w.now += 4.0
+    assert w.first().target == "b"
+
+
 @pytest.mark.parametrize("error", [Rejected, ContextTooLong])
 def test_the_clients_fault_does_not_count_against_the_target(world: Callable, error: type[Rejected]) -> None:
     w = world("a", "b")

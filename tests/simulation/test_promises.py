@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from trimaran.routing import Completed, FirstToken
 from trimaran.routing.circuit import OPEN_CAP_S
 from trimaran.simulation import Fault, Run, percentile, regret, simulate, two_targets
-from trimaran.simulation.policies import Routing
+from trimaran.simulation.policies import AttemptEvent, Routing
 from trimaran.simulation.report import FIRST_SEED, LOADS, RATIOS, Figures, figures, main, table
 
 FEW = range(FIRST_SEED, FIRST_SEED + 5)
@@ -78,6 +79,31 @@ def test_a_shared_batch_is_predicted_as_well_as_a_queue() -> None:
     for ratio in (1.5, 3.0):
         found = figures(FEW[:3], ratio, 0.5, batch_slope=0.1)
         assert percentile(found.regrets, 0.5) <= MEDIAN_REGRET
+
+
+class Whole(Routing):
+    """The same traffic without streams: first tokens do not show."""
+
+    def tell(self, event: AttemptEvent, target: int, worker: int, now: float) -> None:
+        if isinstance(event, FirstToken):
+            return
+        if isinstance(event, Completed):
+            event.ttft_s = None
+        super().tell(event, target, worker, now)
+
+
+@pytest.mark.parametrize("ratio", [1.5, 3.0])
+def test_traffic_without_streams_keeps_the_promises(ratio: float) -> None:
+    regrets, probing = [], []
+    for seed in FEW:
+        for load in LOADS:
+            run = two_targets(seed, ratio, load)
+            result = simulate(run, Whole(["t0", "t1"]))
+            regrets.append(regret(result, simulate(run, "oracle")))
+            probing.append(result.probe_share)
+    assert percentile(regrets, 0.5) <= MEDIAN_REGRET
+    assert percentile(regrets, 0.95) <= P95_REGRET
+    assert sum(probing) / len(probing) <= PROBING
 
 
 class Watched(Routing):

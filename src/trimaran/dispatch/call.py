@@ -156,12 +156,17 @@ class Attempt(msgspec.Struct, eq=False):
                 tail = relay.finish()
                 if not self.first_s:
                     self.call.attempt_first(self)
-                self.call.attempt_done(self, tail)
+                call = self.call
+                call.attempt_done(self, tail)
+                # The connection is free from here on: by the time that a lingering one is dropped it has another request.
+                call.release(self)
             elif self.status == 200:
                 self._answer(self._whole())
             else:
                 raise self._refusal(self._whole())
         except AttemptError as error:
+            # Whatever the answer says, it has ended, and its connection can be used again.
+            self.handle = None
             self.call.attempt_failed(self, error)
 
     def on_error(self, error: AttemptError) -> None:
@@ -201,7 +206,8 @@ class Attempt(msgspec.Struct, eq=False):
 
     def settle_usage(self) -> None:
         """Fix ``usage``: what the target reported, otherwise an estimate from what was seen, marked as such."""
-        if self.usage is not None:
+        if self.usage is not None or not self.sent_s:
+            # Known, or nothing has been sent: then there is nothing to pay.
             return
         relay = self.relay
         if relay is not None:
@@ -323,6 +329,8 @@ class Call(msgspec.Struct, eq=False):
 
     def tick(self, now: float) -> None:
         """Check every limit. Called a few times a second for each call under way."""
+        if self.done:
+            return
         attempt = self.attempt
         if now >= self.started_s + self.inbound.limits.deadline_s:
             self._overdue(attempt)

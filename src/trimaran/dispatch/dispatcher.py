@@ -13,6 +13,7 @@ from collections.abc import Callable
 from trimaran.dispatch.call import Attempt, Call, Inbound
 from trimaran.dispatch.ports import Clock, Journal, Metrics, Sink, Upstream
 from trimaran.dispatch.runtime import Route, Routes
+from trimaran.errors import TrimaranError
 from trimaran.routing import Choice, RouteRequest, State, order
 from trimaran.types import Limits, Snapshot
 
@@ -103,10 +104,12 @@ class Dispatcher:
                     if attempt.handle is not None:
                         attempt.handle.abort()
 
-    def abort(self) -> None:
-        """Drop every call under way, as if each client had left."""
+    def abort(self, error: TrimaranError | None = None) -> None:
+        """Drop every call under way, as if each client had left; with an ``error``, tell each sink of it."""
         for call in tuple(self.active):
             call.cancel()
+            if error is not None:
+                call.sink.fail(call, error)
 
 
 def tighten(

@@ -171,6 +171,8 @@ class _Connection(asyncio.Protocol):
         if self._surplus or self._until_close or not self.is_open():
             self._drop()
         else:
+            # A client that fell behind on the last bytes has paused it, and the next exchange is not that client's.
+            self.resume()
             self._pool.release(self)
 
     def _fail(self, error: AttemptError) -> None:
@@ -270,7 +272,13 @@ class _Pool:
             waiting.failed(ConnectFailed(f"TLS with {where} failed: {error.reason or error}"))
         except OSError as error:
             waiting.failed(ConnectFailed(f"cannot connect to {where}: {error.strerror or error}"))
+        except ValueError as error:
+            # A host that no name can be, found only when it is encoded for the resolver.
+            waiting.failed(ConnectFailed(f"cannot connect to {where}: {error}"))
         else:
+            if connection.transport is None:
+                waiting.failed(ConnectFailed(f"{where} closed the connection as soon as it was made"))
+                return
             self._open.add(connection)
             if not waiting.connected(connection):
                 self.release(connection)

@@ -26,7 +26,7 @@ from trimaran.dispatch.result import Result
 from trimaran.dispatch.runtime import Route
 from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.dispatch.text import StreamText, answer_of
-from trimaran.errors import ConfigError, InvalidRequest, TrimaranError
+from trimaran.errors import ConfigError, InvalidRequest, TrimaranError, Unavailable
 from trimaran.ledger.ids import IdSource
 from trimaran.ledger.ingestor import Ingestor
 from trimaran.ledger.journal import JournalWriter
@@ -200,7 +200,7 @@ class AsyncRouter:
     async def close(self) -> None:
         """Drop what is under way, close connections, finish the ledger."""
         if self._dispatcher is not None:
-            self._dispatcher.abort()
+            self._dispatcher.abort(Unavailable("the router was closed before the answer was complete"))
         if self._upstream is not None:
             self._upstream.close()
         if self._writer is not None:
@@ -239,6 +239,8 @@ class AsyncRouter:
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
         if not messages:
             raise InvalidRequest("there is nothing to ask: give a prompt or at least one message", field="messages")
+        if "stream" in options:
+            raise InvalidRequest("call route() for a whole answer and stream() for its pieces", field="stream")
         limit = {} if "max_completion_tokens" in options else {"max_tokens": max_tokens}
         members = {"model": self._model(model), "messages": messages, "stream": stream, **limit, **options}
         try:
@@ -338,11 +340,17 @@ class Router:
             self._loop = self._thread = None
         if loop is None or thread is None:
             return
-        asyncio.run_coroutine_threadsafe(self._router.close(), loop).result()
+        asyncio.run_coroutine_threadsafe(self._end(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
         atexit.unregister(self.close)
+
+    async def _end(self) -> None:
+        await self._router.close()
+        # Callers in other threads are still to hear of it.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         future = asyncio.run_coroutine_threadsafe(work, self._started())

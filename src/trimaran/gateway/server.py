@@ -73,12 +73,14 @@ class Connection(asyncio.Protocol):
         "_busy",
         "_call",
         "_close",
+        "_counted",
         "_dialect",
         "_headers",
         "_headers_done",
         "_known",
         "_parser",
         "_parts",
+        "_paused",
         "_received",
         "_refused",
         "_request",
@@ -105,6 +107,8 @@ class Connection(asyncio.Protocol):
         self.on_url = self._urls.append
         self._parser = httptools.HttpRequestParser(self)
         self._received = 0
+        self._counted = 0
+        self._paused = False
         self._headers_done = False
         self._waiting: deque[_Request] = deque()
         self._request: _Request | None = None
@@ -147,6 +151,12 @@ class Connection(asyncio.Protocol):
                 self._refuse(BodyTooLarge(f"the request's head is larger than {limits.max_header_bytes} bytes"), 431)
             elif received > limits.max_body_bytes + limits.max_header_bytes:
                 self._refuse(_too_large(limits))
+            elif received:
+                # Not complete yet: what is held of it counts all the same.
+                server.memory += received - self._counted
+                self._counted = received
+                if server.memory > limits.max_memory_bytes:
+                    self._refuse(_too_much())
 
     def eof_received(self) -> bool | None:
         return None
@@ -155,6 +165,8 @@ class Connection(asyncio.Protocol):
         self._transport = None
         server = self._server
         server.connections.discard(self)
+        server.memory -= self._counted
+        self._counted = 0
         self._forget_waiting()
         call, self._call = self._call, None
         if call is not None:
@@ -162,10 +174,17 @@ class Connection(asyncio.Protocol):
         self._finish()
 
     def pause_writing(self) -> None:
+        # Whoever does not read answers gets no further requests in: they could be answered only into our memory.
+        self._paused = True
+        if self._transport is not None:
+            self._transport.pause_reading()
         if self._call is not None:
             self._call.pause()
 
     def resume_writing(self) -> None:
+        self._paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
         if self._call is not None:
             self._call.resume()
 
@@ -174,7 +193,6 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._headers_done = True
         self._known = known = wire_headers.read(self._headers)
-        self._headers.clear()
         length = known.get(b"content-length")
         if length is not None and int(length) > self._server.limits.max_body_bytes:
             raise _too_large(self._server.limits)
@@ -184,6 +202,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = _take_all(self._parts)
         url = _take_all(self._urls)
+        # Here and not with the head, so that trailers go with their request instead of joining the next one's head.
+        self._headers.clear()
         parser = self._parser
         size = self._received
         request = _Request(
@@ -196,7 +216,8 @@ class Connection(asyncio.Protocol):
         )
         self._received = 0
         self._headers_done = False
-        self._server.memory += size
+        self._server.memory += size - self._counted
+        self._counted = 0
         if self._busy:
             self._waiting.append(request)
             if len(self._waiting) > MAX_WAITING:
@@ -212,6 +233,8 @@ class Connection(asyncio.Protocol):
 
     def begin(self, call: Call) -> None:
         self._streaming = True
+        if self._paused:
+            call.pause()
         self._write(wire_headers.stream_head(call, self._closing()))
 
     def data(self, data: bytes) -> None:
@@ -262,7 +285,7 @@ class Connection(asyncio.Protocol):
         if server.draining:
             raise Unavailable("this gateway is shutting down; send the request again")
         if server.memory > server.limits.max_memory_bytes:
-            raise LimitExceeded("too many request bytes are under way here; send the request again", retry_after_s=1.0)
+            raise _too_much()
         if headers.get(b"content-type") != _JSON:
             _check_content_type(headers)
         envelope = dialect.read(request.body)
@@ -367,8 +390,13 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._take)
 
     def _take(self) -> None:
-        if self._transport is not None and self._waiting:
+        if self._transport is None:
+            return
+        if self._waiting:
             self._handle(self._waiting.popleft())
+        else:
+            # What waited was dropped with a refusal in between.
+            self._next()
 
     def _finish(self) -> None:
         request, self._request = self._request, None
@@ -396,7 +424,11 @@ class Connection(asyncio.Protocol):
         if self._busy:
             return
         age = seconds - self.since
-        if self._received and age > limits.receive_s:
+        if self._refused:
+            # Closed, and whoever should read the last answer does not.
+            if age > limits.keep_alive_s and self._transport is not None:
+                self._transport.abort()
+        elif self._received and age > limits.receive_s:
             self._refuse(LimitExceeded(f"the request did not arrive within {limits.receive_s:g} s"), 408)
         elif not self._received and age > limits.keep_alive_s:
             self._shut()
@@ -489,6 +521,10 @@ class _Status(InvalidRequest):
 
 def _too_large(limits: ServerLimits) -> BodyTooLarge:
     return BodyTooLarge(f"the body is larger than {limits.max_body_bytes} bytes (server.max_body)")
+
+
+def _too_much() -> LimitExceeded:
+    return LimitExceeded("too many request bytes are under way here; send the request again", retry_after_s=1.0)
 
 
 def _take_all(parts: list[bytes]) -> bytes:

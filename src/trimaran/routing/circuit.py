@@ -140,7 +140,7 @@ class Breaker:
     """Decayed share of failures, 0 to 1."""
     outcomes: int = 0
     outcome_at: float = float("-inf")
-    """Of the last one. Other workers' answers do not count: they do not lower our rate."""
+    """Of this worker's last one."""
     trial_until: float = 0.0
     """A trial, ours or another worker's, is under way until then at the latest."""
     own_trial: bool = False
@@ -311,8 +311,6 @@ def merge(breaker: Breaker, other: Breaker, now: float) -> bool:
     closes = False
     if other.epoch > breaker.epoch:
         closes = breaker.circuit is not Circuit.CLOSED and other.circuit is Circuit.CLOSED
-        if closes:
-            breaker.rate = min(breaker.rate, RECOVERED_RATE)
         breaker.circuit = other.circuit
         breaker.until = other.until
         breaker.openings = other.openings

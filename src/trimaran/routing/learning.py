@@ -33,6 +33,8 @@ FAILED_GAIN = 0.2
 """Memory of how long a failure takes: some five failures."""
 OUTPUT_GAIN = 0.05
 """Memory of the mean output length: some twenty answers."""
+WHOLE_GAIN = 0.2
+"""Memory of whether answers are streamed: some five of them. Clients rarely mix."""
 _EPSILON_S = 1e-6
 
 
@@ -96,9 +98,13 @@ def _completed(state: State, event: Completed, now: float) -> None:
         target.waiting_since = target.waiting_since - (now - total_s) if target.waiting > 0 else 0.0
         if not breaker.quiet and began(breaker, now - total_s, now):
             recovered(state, target, now)
+        target.whole += WHOLE_GAIN * (1.0 - target.whole)
         observe_whole(state, target, total_s, tokens, event.input_tokens, event.in_flight, now)
-    elif tokens > 3 and total_s > event.ttft_s and now - total_s >= target.changed_at - _EPSILON_S:
-        observe_tpot(state, target, (total_s - event.ttft_s) / (tokens - 1), event.in_flight, now)
+    else:
+        if target.whole:
+            target.whole = target.whole - WHOLE_GAIN * target.whole if target.whole > WHOLE_GAIN / 8.0 else 0.0
+        if tokens > 3 and total_s > event.ttft_s and now - total_s >= target.changed_at - _EPSILON_S:
+            observe_tpot(state, target, (total_s - event.ttft_s) / (tokens - 1), event.in_flight, now)
     if not breaker.quiet:
         ended(breaker, now - total_s, now)
     if tokens:

@@ -28,11 +28,11 @@ DRIFT_GAIN = 0.4
 DRIFT_SCALE = 1.5
 """A drift of two surprises has seen 64 % of a change; never beyond the last surprise, though."""
 DRIFT_UP = 1.9
-"""Band of the detector in noise variances, upward (2.4 deviations of the drift): about one false alarm in 250 answers."""
+"""Band of the detector in noise variances, upward: 2.8 deviations of the drift (whose own is half the noise's)."""
 DRIFT_DOWN = 1.5
-"""The same downward: tighter, because fast answers are not luck."""
+"""The same downward, 2.4 deviations: tighter, because fast answers are not luck."""
 PROOF = 9.0
-"""An answer faster than believed by more than √5 deviations is believed at once."""
+"""An answer faster than believed by more than three deviations is believed at once."""
 COMMON = 0.9
 """Share of a detected change of TTFT that TPOT is taken to have made too."""
 LOAD_FLOOR = LOAD_VARIANCE / 64.0

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from math import exp, inf, log, log1p, sqrt
 from operator import attrgetter
 
-from trimaran.routing.circuit import OPEN_BASE_S, QUIET_RATE, TURN_S, Breaker, Circuit, Verdict, admission
+from trimaran.routing.circuit import OPEN_BASE_S, QUIET_RATE, TURN_S, Circuit, Verdict, admission
 from trimaran.routing.events import Choice, RouteRequest
 from trimaran.routing.model import BEYOND, GROWTH_PER_S, VARIANCE_CAP
 from trimaran.routing.sharing import PEER_FRESH_S
@@ -60,6 +60,8 @@ NEWS_S = 10.0
 OVERDUE = 5.0
 """First tokens are overdue when the mean age of those waiting is beyond the prediction by this many noise variances over their number: 2.2
 deviations. One request is often late; many together are evidence."""
+OUTPUT_VARIANCE = 0.3
+"""Variance of the log time of an answer that comes whole, for its length that nobody knows."""
 COMMON = 0.7
 """Power of the factor by which first tokens are overdue that is taken to slow the other tokens too."""
 FAILURE_FLOOR_S = 0.1
@@ -160,7 +162,7 @@ def _assess(
         reason = _NEXT
         waiting = target.waiting
         if waiting and now - target.waiting_since / waiting > ttft_s:
-            late = _lateness(target, ttft_s, now)
+            late = _lateness(target, ttft_s, ttft_s + outputs * tpot_s, now)
             if late > 1.0:
                 ttft_s *= late
                 tpot_s *= late**COMMON
@@ -180,12 +182,24 @@ def _assess(
     return ready, others
 
 
-def _lateness(target: TargetState, ttft_s: float, now: float) -> float:
-    """The factor by which first tokens are overdue, weighted by how many of them are; 1 where that may be chance."""
+def _lateness(target: TargetState, ttft_s: float, total_s: float, now: float) -> float:
+    """The factor by which answers are overdue, weighted by how many of them are; 1 where that may be chance.
+
+    An answer that is not streamed shows nothing until it is whole. Which of those waiting are not is estimated from their share among the
+    target's answers and from how long each kind waits.
+    """
     waiting = target.waiting
-    late = (now - target.waiting_since / waiting) / ttft_s
+    noise = target.noise
+    expected_s = ttft_s
+    if target.whole:
+        share = target.whole * total_s / (target.whole * total_s + (1.0 - target.whole) * ttft_s)
+        expected_s += share * (total_s - ttft_s)
+        noise += share * OUTPUT_VARIANCE
+    late = (now - target.waiting_since / waiting) / expected_s
+    if late <= 1.0:
+        return 1.0
     surprise = log(late)
-    if surprise * surprise * waiting > OVERDUE * target.noise:
+    if surprise * surprise * waiting > OVERDUE * noise:
         return late * (1.0 + 0.5 * waiting * (late - 1.0))
     return 1.0
 

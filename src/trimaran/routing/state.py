@@ -113,6 +113,8 @@ class TargetState:
     tpot_seen_at: float = 0.0
     tpot_follows: bool = False
     """Since a detected change of TTFT no TPOT was observed: it is taken to move along."""
+    whole: float = 0.0
+    """Decayed share of its answers that came whole, not streamed."""
     output_tokens: float = 0.0
     """Decayed mean of output tokens; 0 before the first answer."""
     usual_s: float = 0.0
