@@ -553,3 +553,38 @@ def test_a_request_in_pieces_is_counted_once() -> None:
     assert client.server.memory > len(BODY)
     client.road.sent().whole(chat_answer())
     assert client.server.memory == 0
+
+
+def test_a_mistake_of_ours_costs_one_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trimaran.dispatch.call.upstream_body", broken)
+        client.post()
+    assert client.status == 500
+    assert "ZeroDivisionError" not in client.transport.out.decode()
+    assert not client.road.dispatcher.active
+    client.transport.out = b""
+    client.post()
+    client.road.sent().whole(chat_answer())
+    assert client.status == 200
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_provider_that_repeats_our_key_does_not_give_it_away(status: int) -> None:
+    road = Road(targets=1)
+    target = msgspec.structs.replace(road.snapshot.targets["openai/a"], credential="key")
+    client = Client(road, targets={"openai/a": target}, secrets={"key": "sk-canary-51"})
+    client.post()
+    for sent in (0, 1):
+        client.road.sent().whole({"error": {"message": "bad request of sk-canary-51"}}, status)
+        if status == 500 and not sent:
+            client.road.after(0.3)
+        else:
+            break
+    assert client.status >= 400
+    assert b"sk-canary-51" not in client.transport.out
+    assert "sk-canary-51" not in str(client.road.journal.settled)

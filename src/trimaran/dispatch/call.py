@@ -256,6 +256,7 @@ class Attempt(msgspec.Struct, eq=False):
                 content_type = value
         if 200 <= self.status < 400:
             return MalformedAnswer(f"unexpected status {self.status}", upstream_status=self.status)
+        body = self.runtime.scrub(body)
         return self.runtime.dialect.read_error(self.status, retry_after or None, content_type.decode("latin-1"), body)
 
 

@@ -84,7 +84,11 @@ class Dispatcher:
         """Start a request. The sink may be called before this returns, when no target can take the request."""
         call = Call(self, inbound, sink, self.now())
         self.active.add(call)
-        call.start()
+        try:
+            call.start()
+        except BaseException:
+            call.cancel()
+            raise
         return call
 
     def explain(self, model: str, input_tokens: int, max_output_tokens: int | None) -> list[Choice]:

@@ -28,7 +28,19 @@ MAX_DYNAMIC_ROUTES = 1024
 class TargetRuntime:
     """One target, ready to be called."""
 
-    __slots__ = ("_defaults", "_path", "_signer", "_start", "dialect", "id", "origin", "price", "price_noted", "target")
+    __slots__ = (
+        "_defaults",
+        "_path",
+        "_secret",
+        "_signer",
+        "_start",
+        "dialect",
+        "id",
+        "origin",
+        "price",
+        "price_noted",
+        "target",
+    )
 
     def __init__(self, target: Target, secret: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         self.target = target
@@ -42,6 +54,7 @@ class TargetRuntime:
         self.origin = (parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80))
         self._path = parts.path.rstrip("/").encode("ascii") + self.dialect.path
         self._signer = signer(target, secret, headers)
+        self._secret = secret.strip().encode()
         self._defaults = tuple(
             (b"%b: " % name, b"%b: %b\r\n" % (name, value)) for name, value in default_headers(target.dialect)
         )
@@ -50,6 +63,10 @@ class TargetRuntime:
             b"accept-encoding: identity\r\nuser-agent: trimaran\r\n"
             % (self._path, parts.netloc.rpartition("@")[2].encode("ascii"))
         )
+
+    def scrub(self, body: bytes) -> bytes:
+        """A refusal's body without our credential, should the provider repeat it there."""
+        return body.replace(self._secret, b"***") if self._secret else body
 
     def bound_nanos(self, input_tokens: int, max_output_tokens: int | None) -> int | None:
         """The most that an attempt of this size can cost, in nano-dollars; ``None`` where the price is unknown."""

@@ -12,6 +12,7 @@ requests waiting on one connection, and how long a client may take to send one.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -39,6 +40,8 @@ from trimaran.types import ServerLimits, Snapshot
 from trimaran.wire import DIALECTS, Dialect, client_status
 
 __all__ = ["Connection", "HttpServer"]
+
+_LOG = logging.getLogger("trimaran.gateway")
 
 MAX_WAITING = 16
 """Requests that may wait on one connection behind the one being answered."""
@@ -275,6 +278,12 @@ class Connection(asyncio.Protocol):
         except TrimaranError as error:
             self._server.count_refusal(error)
             self._reply_error(error, self._server.new_id())
+        except Exception:
+            # A mistake of ours must cost this request only, and not leave its connection waiting for ever.
+            _LOG.exception("a request could not be handled")
+            failure = TrimaranError("something went wrong inside the gateway; its log has the details")
+            self._server.count_refusal(failure)
+            self._reply_error(failure, self._server.new_id())
 
     def _ask(self, dialect: Dialect, request: _Request) -> None:
         server = self._server
