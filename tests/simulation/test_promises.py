@@ -12,10 +12,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from trimaran.routing import Completed, FirstToken
 from trimaran.routing.circuit import OPEN_CAP_S
 from trimaran.simulation import Fault, Run, percentile, regret, simulate, two_targets
-from trimaran.simulation.policies import AttemptEvent, Routing
+from trimaran.simulation.policies import Routing
 from trimaran.simulation.report import FIRST_SEED, LOADS, RATIOS, Figures, figures, main, table
 
 FEW = range(FIRST_SEED, FIRST_SEED + 5)
@@ -81,29 +80,13 @@ def test_a_shared_batch_is_predicted_as_well_as_a_queue() -> None:
         assert percentile(found.regrets, 0.5) <= MEDIAN_REGRET
 
 
-class Whole(Routing):
-    """The same traffic without streams: first tokens do not show."""
-
-    def tell(self, event: AttemptEvent, target: int, worker: int, now: float) -> None:
-        if isinstance(event, FirstToken):
-            return
-        if isinstance(event, Completed):
-            event.ttft_s = None
-        super().tell(event, target, worker, now)
-
-
-@pytest.mark.parametrize("ratio", [1.5, 3.0])
-def test_traffic_without_streams_keeps_the_promises(ratio: float) -> None:
-    regrets, probing = [], []
-    for seed in FEW:
-        for load in LOADS:
-            run = two_targets(seed, ratio, load)
-            result = simulate(run, Whole(["t0", "t1"]))
-            regrets.append(regret(result, simulate(run, "oracle")))
-            probing.append(result.probe_share)
-    assert percentile(regrets, 0.5) <= MEDIAN_REGRET
-    assert percentile(regrets, 0.95) <= P95_REGRET
-    assert sum(probing) / len(probing) <= PROBING
+@pytest.mark.parametrize(("ratio", "load"), [(ratio, load) for ratio, load in COMBINATIONS if ratio <= 3.0])
+def test_traffic_without_streams_keeps_the_promises(ratio: float, load: float) -> None:
+    found = figures(FEW, ratio, load, whole=True)
+    assert percentile(found.regrets, 0.5) <= MEDIAN_REGRET
+    assert percentile(found.regrets, 0.95) <= P95_REGRET
+    assert sum(found.probe_shares) / len(found.probe_shares) <= PROBING
+    assert sum(found.regrets) < sum(found.rival_regrets)
 
 
 class Watched(Routing):
@@ -214,7 +197,7 @@ def test_eight_targets_are_told_apart() -> None:
 def test_the_report_prints_a_line_for_each_combination(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seeds", "1"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith("1 seeds, 1 worker")
+    assert out[0].startswith("1 seeds, 1 worker") and out[0].endswith(", streamed")
     assert len(out) == 2 + len(COMBINATIONS)
 
 

@@ -87,6 +87,7 @@ TRIAL_LOST_S = 120.0
 PEER_TRIAL_S = 2.5
 """How long another worker's word that a trial is under way holds: two exchanges."""
 _EPSILON_S = 1e-6
+"""A moment that was computed back from a duration is the moment itself, but for rounding."""
 
 
 class Circuit(enum.IntEnum):

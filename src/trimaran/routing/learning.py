@@ -36,6 +36,7 @@ OUTPUT_GAIN = 0.05
 WHOLE_GAIN = 0.2
 """Memory of whether answers are streamed: some five of them. Clients rarely mix."""
 _EPSILON_S = 1e-6
+"""A moment that was computed back from a duration is the moment itself, but for rounding."""
 
 
 def learn(state: State, event: Event, now: float) -> None:

@@ -274,8 +274,8 @@ _FAULT_ACTS: dict[str, Callable[[_Engine, _Attempt, float], None]] = {
     "limit": _Engine._limit,
 }
 
-POLICIES = ("fastest", "oracle", "mean-of-5", "round-robin", "random")
-"""Names that :func:`simulate` knows."""
+POLICIES = ("fastest", "fastest-whole", "oracle", "mean-of-5", "round-robin", "random")
+"""Names that :func:`simulate` knows. ``fastest-whole``: the same traffic, not streamed."""
 
 
 def simulate(run: Run, policy: str | Policy, workers: int = 1) -> Result:
@@ -286,6 +286,7 @@ def simulate(run: Run, policy: str | Policy, workers: int = 1) -> Result:
         return engine.go(policy)
     made: dict[str, Callable[[], Policy]] = {
         "fastest": lambda: Routing([target.name for target in run.targets], workers),
+        "fastest-whole": lambda: Routing([target.name for target in run.targets], workers, stream=False),
         "oracle": lambda: Oracle(engine.expected),
         "mean-of-5": lambda: MeanOfLast(count),
         "round-robin": lambda: RoundRobin(count),

@@ -68,20 +68,26 @@ class _Silent:
 class Routing:
     """The real ``routing.order`` and ``routing.learn``, one :class:`State` for each worker."""
 
-    def __init__(self, names: list[str], workers: int = 1, strategy: str = "fastest") -> None:
+    def __init__(self, names: list[str], workers: int = 1, strategy: str = "fastest", stream: bool = True) -> None:
         self.policy = ModelPolicy(name="m", strategy=strategy, targets=tuple(names))
         self.states = [State(worker=i) for i in range(workers)]
+        self._stream = stream
         self._index = {name: i for i, name in enumerate(names)}
 
     def plan(self, arrival: Arrival, worker: int, now: float) -> Plan:
         """As the gateway does; rejected targets are left out, unless all are: then nothing is sent."""
-        request = RouteRequest(arrival.input_tokens)
+        request = RouteRequest(arrival.input_tokens, None, self._stream)
         choices = order(request, self.policy, self.states[worker], now, arrival.u)
         admitted = [choice for choice in choices if choice.admitted]
         return Plan([self._index[choice.target] for choice in admitted], admitted)
 
     def tell(self, event: AttemptEvent, target: int, worker: int, now: float) -> None:
-        """Learn it."""
+        """Learn it. Where answers are not streamed, first tokens do not show."""
+        if not self._stream:
+            if isinstance(event, FirstToken):
+                return
+            if isinstance(event, Completed):
+                event.ttft_s = None
         learn(self.states[worker], event, now)
 
     def exchange(self, now: float) -> None:

@@ -45,14 +45,16 @@ class Figures:
         return sum(count <= first_tokens for count in self.adapted_counts) / len(self.adapted)
 
 
-def figures(seeds: Sequence[int], ratio: float, load: float, *, workers: int = 1, batch_slope: float = 0.0) -> Figures:
+def figures(
+    seeds: Sequence[int], ratio: float, load: float, *, workers: int = 1, batch_slope: float = 0.0, whole: bool = False
+) -> Figures:
     """Run all seeds of one combination. Deterministic."""
     out = Figures(ratio, load, workers)
     for seed in seeds:
         run = two_targets(seed, ratio, load, batch_slope=batch_slope)
         oracle = simulate(run, "oracle")
         rival = simulate(run, "mean-of-5")
-        result = simulate(run, "fastest", workers)
+        result = simulate(run, "fastest-whole" if whole else "fastest", workers)
         out.regrets.append(regret(result, oracle))
         out.rival_regrets.append(regret(rival, oracle))
         out.wins += result.mean_s < rival.mean_s
@@ -87,14 +89,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=200, help="runs of each combination (200: about three minutes)")
     parser.add_argument("--workers", type=int, default=1, help="gateway workers that share each second")
     parser.add_argument("--batch-slope", type=float, default=0.0, help="slowing of decoding for each other busy slot")
+    parser.add_argument("--whole", action="store_true", help="answers are not streamed")
     given = parser.parse_args(arguments)
     seeds = range(FIRST_SEED, FIRST_SEED + given.seeds)
     rows = []
     for ratio in RATIOS:
         for load in LOADS:
             print(f"ratio {ratio:g}, load {load:g} …", file=sys.stderr, flush=True)
-            rows.append(figures(seeds, ratio, load, workers=given.workers, batch_slope=given.batch_slope))
-    print(f"{given.seeds} seeds, {given.workers} worker(s), batch slope {given.batch_slope:g}")
+            rows.append(
+                figures(seeds, ratio, load, workers=given.workers, batch_slope=given.batch_slope, whole=given.whole)
+            )
+    kind = "not streamed" if given.whole else "streamed"
+    print(f"{given.seeds} seeds, {given.workers} worker(s), batch slope {given.batch_slope:g}, {kind}")
     print(table(rows))
     return 0
 
