@@ -23,6 +23,7 @@ import typer
 from trimaran.cli import app as command_line
 from trimaran.cli import quick
 from trimaran.cli.serve import command
+from trimaran.cli.simulated import MockProcess
 
 CANARY = "sk-canary-7d1f0b3a9c8e5f24"
 ROOT = Path(__file__).parents[2]
@@ -130,6 +131,8 @@ def test_without_a_command_it_shows_what_there_is(in_process) -> None:
         (["demo", "extra"], "extra"),
         (["mock", "--fault", "nope"], "missing_end_marker"),
         (["mock", "--ttft", "-1"], "ttft_s"),
+        (["mock", "--port", "70000"], "--port"),
+        (["ask", "--mock", "--max-tokens", "0", "hi"], "--max-tokens"),
         (["ask", ""], "empty"),
         (["ask", "hi"], "OPENAI_API_KEY"),
         (["check", "--config", "absent.yaml"], "absent.yaml: no such file"),
@@ -221,6 +224,43 @@ def test_env_prints_what_a_shell_can_evaluate(in_process) -> None:
     assert said.stdout == "http://127.0.0.1:4999/v1 http://127.0.0.1:4999\n"
 
 
+@pytest.mark.parametrize(
+    ("host", "place_of_clients"), [("0.0.0.0", "127.0.0.1"), ("::1", "[::1]"), ("127.0.0.2", "127.0.0.2")]
+)
+def test_env_names_where_the_gateway_listens(in_process, place: Place, host: str, place_of_clients: str) -> None:
+    (place.folder / "trimaran.yaml").write_text(f'server: {{host: "{host}"}}\nkeys: {{mine: {{key: "${{MINE}}"}}}}\n')
+    out, _ = in_process("env", MINE=CANARY)
+    assert f"export OPENAI_BASE_URL=http://{place_of_clients}:4000/v1\n" in out
+
+
+def test_check_does_not_send_you_to_serve_nothing(in_process) -> None:
+    out, err = in_process("check")
+    assert "nothing is served yet" in out
+    assert "OPENAI_API_KEY" in err and err.endswith("'trimaran serve --mock' needs nothing\n")
+
+
+def test_doctor_does_not_ask_for_keys_that_are_there(in_process, place: Place) -> None:
+    (place.folder / "trimaran.yaml").write_text('providers: {openai: {base_url: "http://127.0.0.1:1"}}\n')
+    out, err = in_process("doctor", status=1, OPENAI_API_KEY=CANARY)
+    assert "nothing listens at 127.0.0.1" in out
+    assert "set one of the keys" not in err and "'to do'" in err
+
+
+def test_ask_without_a_model_names_those_to_choose_from(in_process, place: Place) -> None:
+    (place.folder / "trimaran.yaml").write_text(
+        "models:\n  chat: {targets: [openai/gpt-4o-mini]}\n  fast: {targets: [openai/gpt-4o-mini]}\n"
+    )
+    _, err = in_process("ask", "hi", status=2, OPENAI_API_KEY=CANARY)
+    assert "--model: chat, fast" in err
+
+
+def test_ask_that_fails_points_to_doctor_and_keeps_its_ledger_private(in_process, place: Place) -> None:
+    (place.folder / "trimaran.yaml").write_text('providers: {openai: {base_url: "http://127.0.0.1:1"}}\n')
+    _, err = in_process("ask", "--ledger-dir=./kept/ledger", "hi", status=1, OPENAI_API_KEY=CANARY)
+    assert "127.0.0.1:1" in err and "Next: trimaran doctor" in err
+    assert (place.folder / "kept/ledger").stat().st_mode & 0o777 == 0o700
+
+
 def test_doctor_without_credentials_ends_with_1_and_says_what_to_set(in_process) -> None:
     out, _ = in_process("doctor", status=1)
     assert "export OPENAI_API_KEY=..." in out
@@ -246,8 +286,8 @@ def test_ask_mock_as_json_and_then_the_bill(place: Place, in_process) -> None:
     (row,) = json.loads(out)
     assert row["simulated_attempts"] == row["attempts"] == 1
     assert row["cost_nanos"] == found["cost_nanos"]
-    out, _ = in_process("ledger", found["request_id"])
-    assert found["target"] in out
+    out, err = in_process("ledger", found["request_id"])
+    assert found["target"] in out and "simulated" in err
     _, err = in_process("ledger", "f" * 32, status=2)
     assert "x-trimaran-request-id" in err
     kept = b"".join(file.read_bytes() for file in place.folder.rglob("*") if file.is_file())
@@ -266,6 +306,17 @@ def test_ask_explain_shows_the_decision_before_the_answer(place: Place) -> None:
         assert words in out
     assert out.index("How it is decided") < out.index("Simulated reply")
     assert "Next: trimaran ledger" in err
+
+
+def test_a_stream_that_breaks_off_ends_its_line(place: Place) -> None:
+    with MockProcess("--fault=cut") as mock:
+        (place.folder / "trimaran.yaml").write_text(
+            "models: {chat: {targets: [sim/any]}}\n"
+            f'providers: {{sim: {{base_url: "{mock.base_url}", api_key: "${{MINE}}", simulated: true}}}}\n'
+        )
+        out, err = place.run("ask", "--stream", "hi", status=1, MINE=CANARY)
+    assert out.startswith("Simulated") and out.endswith("\n")
+    assert "middle of its answer" in err and "Next: trimaran doctor" in err
 
 
 def test_ask_for_an_unknown_model_lists_what_is_served(place: Place) -> None:

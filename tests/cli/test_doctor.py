@@ -239,3 +239,11 @@ def test_a_proxy_in_the_environment_is_named_when_the_way_out_is_missing() -> No
 @pytest.mark.parametrize(("secret", "shown"), [(KEY, "sk-cana…"), ("short-key", "***"), ("", "***")])
 def test_masking(secret: str, shown: str) -> None:
     assert mask(secret) == shown
+
+
+def test_a_provider_that_asks_for_a_key_that_was_never_given() -> None:
+    with provider({"/v1/models": (401, {}, b"no")}) as server:
+        config = load_mapping({"providers": {"my-llm": {"base_url": server.base_url}}}, {"HOME": "/h"})
+        (finding,) = (row for row in run(config, {"HOME": "/h"}) if row.provider == "my-llm")
+    assert "none is configured" in finding.detail
+    assert finding.todo == "write providers.my-llm.api_key: ${MY_LLM_API_KEY}"

@@ -308,6 +308,12 @@ def test_a_later_closing_wins_over_an_earlier_opening() -> None:
     assert mine.circuit is CLOSED
 
 
+def test_a_stale_view_of_an_earlier_opening_does_not_prolong_a_later_one() -> None:
+    mine = Breaker(circuit=OPEN, epoch=5, until=NOW + 4.0, openings=1)
+    rules.merge(mine, Breaker(circuit=OPEN, epoch=3, until=NOW + 60.0, openings=6), NOW)
+    assert (mine.until, mine.openings) == (NOW + 4.0, 1)
+
+
 def test_another_workers_trial_holds_ours_back() -> None:
     mine = Breaker(circuit=OPEN, epoch=3, until=NOW - 1.0)
     rules.merge(mine, Breaker(circuit=HALF_OPEN, epoch=3, until=NOW - 1.0, own_trial=True), NOW)

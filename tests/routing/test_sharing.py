@@ -11,6 +11,7 @@ import pytest
 from trimaran.errors import NoFirstToken, RateLimited, ServerFault
 from trimaran.routing import Sent, Shared, SharedTarget, export_shared, learn
 from trimaran.routing.circuit import Circuit
+from trimaran.routing.ordering import NEWS_S
 from trimaran.routing.sharing import PEER_FRESH_S
 from trimaran.routing.state import MAX_TARGETS
 
@@ -29,9 +30,17 @@ def exchange(workers: list, now: float) -> None:
             learn(w.state, msgspec.msgpack.decode(message, type=Shared), now)
 
 
-def warm(workers: list, speeds: dict[str, float]) -> float:
+def pass_time(workers: list, now: float, until: float) -> float:
+    """Nothing but exchanges, each second."""
+    while now < until:
+        now += 1.0
+        exchange(workers, now)
+    return now
+
+
+def warm(workers: list, speeds: dict[str, float], rounds: int = 12) -> float:
     for w in workers:
-        w.warm(speeds)
+        w.warm(speeds, rounds)
     now = max(w.now for w in workers)
     exchange(workers, now)
     return now
@@ -170,6 +179,33 @@ def test_a_worker_that_started_again_is_heard_from_zero(world: Callable) -> None
     assert listener.choice("a").predicted_ttft_s > 0.6
 
 
+def test_the_life_story_of_a_worker_that_was_silent_is_no_news(world: Callable) -> None:
+    listener, other, third = (world("a", worker=number) for number in range(3))
+    other.warm({"a": 3.0}, 50)
+    exchange([listener, other], other.now)
+    for w in (listener, other):
+        w.now = other.now
+    listener.warm({"a": 0.3}, 30)
+    listener.now = max(listener.now, other.now + 2 * PEER_FRESH_S)
+    before = (listener.target("a").level, listener.target("a").variance)
+    exchange([listener, third], listener.now)
+    assert listener.state.workers == 2
+    exchange([listener, other], listener.now)
+    exchange([listener, other], listener.now)
+    assert (listener.target("a").level, listener.target("a").variance) == before
+
+
+def test_a_worker_that_is_new_starts_from_what_the_others_know_and_learns_fast(world: Callable) -> None:
+    new, other = world("a", "b", worker=0), world("a", "b", worker=1)
+    other.warm({"a": 0.3, "b": 0.9}, 50)
+    exchange([new, other], other.now)
+    assert new.without_probes().first().target == "a"
+    assert all(choice.reason != "new: ramping up" for choice in new.order())
+    for _ in range(2):
+        new.answer("a", 3.0, 13.0)
+    assert new.first().target == "b"
+
+
 def test_a_worker_does_not_hear_itself(world: Callable) -> None:
     w = world("a")
     w.warm({"a": 0.3})
@@ -197,7 +233,8 @@ def test_others_cannot_fill_this_workers_memory(world: Callable) -> None:
     assert "a" in w.state.targets
 
 
-def test_traffic_comes_back_in_all_workers_after_one_of_them_saw_the_recovery(workers: list) -> None:
+def silent_outage(workers: list):
+    """Silence that all workers met, an open circuit that all know of, and one worker's trial that was answered."""
     now = warm(workers, {"a": 0.3, "b": 0.9})
     for w in workers:
         w.now = now
@@ -206,29 +243,82 @@ def test_traffic_comes_back_in_all_workers_after_one_of_them_saw_the_recovery(wo
     exchange(workers, workers[0].now)
     workers[2].break_down("a")
     exchange(workers, workers[2].now)
-    now = workers[0].target("a").breaker.until + 10.0
     tryer = workers[2]
-    tryer.now = now
+    pass_time(workers, tryer.now, tryer.target("a").breaker.until)
     tryer.answer("a", probe=True)
     exchange(workers, tryer.now)
+    return tryer
+
+
+def test_traffic_comes_back_in_all_workers_after_one_of_them_saw_the_recovery(workers: list) -> None:
+    tryer = silent_outage(workers)
     for w in workers:
-        assert w.choice("a").predicted_ttft_s < 1.0
+        back = w.choice("a")
+        assert back.predicted_ttft_s < 1.0
+        assert back.score - back.predicted_total_s < 1.0, "how long its failures took is from before"
         if w is not tryer:
             w.answer("b", 0.9, 1.9)
             assert w.without_probes().first().target == "a"
 
 
-def test_a_failure_rate_fades_in_a_worker_that_sends_nothing_though_others_do(world: Callable) -> None:
-    idle, busy = world("a", worker=0), world("a", worker=1)
+def test_a_recovery_is_worth_a_look_by_each_worker_even_if_it_seems_slower(workers: list) -> None:
+    for stray in (0.5, 1.7, 0.8, 1.2) * 6:
+        now = warm(workers, {"a": 1.6 * stray, "b": 0.9 * stray}, 1)
+    workers[2].break_down("a")
+    exchange(workers, workers[2].now)
+    tryer = workers[2]
+    pass_time(workers, tryer.now, tryer.target("a").breaker.until)
+    tryer.answer("a", 1.6, 2.6, probe=True)
+    exchange(workers, tryer.now)
+    now = tryer.now
+    for w in workers:
+        w.now = now
+        w.state.spent_s, w.state.probed_s = 1000.0, 0.0
+        w.answer("b", 0.9, 1.9)
+        look = w.first()
+        assert (look.target, look.probe) == ("a", True)
+        w.now += NEWS_S
+        assert not w.first().probe
+
+
+def test_answers_and_failures_that_others_saw_move_the_failure_rate(world: Callable) -> None:
+    idle, busy = world("a", "b", worker=0), world("a", "b", worker=1)
     for w in (idle, busy):
-        w.warm({"a": 0.3})
-    for _ in range(2):
-        idle.fail("a")
-    held_back = idle.choice("a").score - idle.choice("a").predicted_total_s
+        w.warm({"a": 0.3, "b": 0.32})
+    exchange([idle, busy], busy.now)
+    for _ in range(8):
+        for _ in range(2):
+            busy.answer("a")
+        busy.fail("a")
+    exchange([idle, busy], busy.now)
+    assert idle.target("a").breaker.rate == pytest.approx(1 / 3, abs=0.1)
+    assert idle.choice("a").circuit == "closed"
+    assert idle.without_probes().first().target == "b"
     for _ in range(60):
         busy.answer("a")
-        exchange([idle, busy], busy.now)
-    assert idle.choice("a").score - idle.choice("a").predicted_total_s < 0.6 * held_back
+    exchange([idle, busy], busy.now)
+    assert idle.target("a").breaker.rate < 0.01
+
+
+def test_what_others_saw_fail_is_taken_once(workers: list) -> None:
+    now = warm(workers, {"a": 0.3, "b": 0.9})
+    workers[3].now = now
+    workers[3].fail("a")
+    exchange(workers, workers[3].now)
+    before = [w.target("a").breaker.rate for w in workers]
+    assert before == pytest.approx([before[3]] * 4, abs=0.02)
+    exchange(workers, workers[3].now)
+    assert [w.target("a").breaker.rate for w in workers] == before
+
+
+def test_a_failure_rate_fades_while_nobody_sends(world: Callable) -> None:
+    w = world("a")
+    w.warm({"a": 0.3})
+    for _ in range(2):
+        w.fail("a")
+    held_back = w.choice("a").score - w.choice("a").predicted_total_s
+    w.now += 30.0
+    assert w.choice("a").score - w.choice("a").predicted_total_s == pytest.approx(0.5 * held_back, rel=0.05)
 
 
 def test_an_untouched_target_is_not_told(world: Callable) -> None:

@@ -119,7 +119,7 @@ def ask(
         str | None, typer.Option("--model", "-m", help="A public model; by default the only one, or auto.")
     ] = None,
     config: ConfigFile = None,
-    max_tokens: Annotated[int, typer.Option(help="Bound on the answer's length.")] = 256,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Bound on the answer's length.")] = 256,
     stream: Annotated[bool, typer.Option("--stream", help="Print the answer as it comes.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show how the target was chosen.")] = False,
     as_json: AsJson = False,
@@ -159,7 +159,7 @@ def demo(
 
 @app.command(rich_help_panel=_ROUTE)
 def mock(
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 4010,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 4010,
     ttft: Annotated[float, typer.Option(help="Seconds to the first token.")] = 0.05,
     tpot: Annotated[float, typer.Option(help="Seconds for each further token.")] = 0.01,
     jitter: Annotated[float, typer.Option(help="Spread of both (sigma of a lognormal).")] = 0.0,
@@ -230,7 +230,9 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=_BILL)
 def spend(
-    by: Annotated[str, typer.Option(help="provider, model, target, tenant, key, day, or tag:NAME.")] = "provider",
+    by: Annotated[
+        str, typer.Option(help="provider, model, target, tenant, key, day, total, or tag:NAME.")
+    ] = "provider",
     since: Annotated[str | None, typer.Option(help="From when: 7d, 24h, today, 2026-11-24.")] = None,
     until: Annotated[str | None, typer.Option(help="Until when, exclusive.")] = None,
     config: ConfigFile = None,

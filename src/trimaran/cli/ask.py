@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from trimaran.cli.output import next_step, note, print_json, print_table
+from trimaran.cli.serve import make_private
 from trimaran.config import load
 from trimaran.dispatch.library import Router, RouterSettings
 from trimaran.dispatch.result import Result
@@ -39,7 +40,7 @@ def ask(
     if not text.strip():
         raise ConfigError("the question is empty", where="PROMPT", hint="trimaran ask 'What is 42 * 37?'")
     environ = dict(os.environ)
-    with _simulator(environ, mock) as simulator, _router(path, environ, overrides, simulator) as router:
+    with _simulator(environ, mock) as simulator, _router(path, environ, overrides, simulator, model) as router:
         options: dict[str, Any] = {"max_tokens": max_tokens}
         if model is not None:
             options["model"] = model
@@ -71,7 +72,9 @@ def _simulator(environ: MutableMapping[str, str], mock: bool) -> Iterator[str]:
         yield base_url
 
 
-def _router(path: str | None, environ: Mapping[str, str], overrides: Mapping[str, object], simulator: str) -> Router:
+def _router(
+    path: str | None, environ: Mapping[str, str], overrides: Mapping[str, object], simulator: str, model: str | None
+) -> Router:
     config = load(path, environ, overrides)
     snapshot = build_snapshot(config, environ, version=1)
     if not snapshot.models and not snapshot.wildcards:
@@ -80,18 +83,36 @@ def _router(path: str | None, environ: Mapping[str, str], overrides: Mapping[str
             where=path or "environment",
             hint="set OPENAI_API_KEY or ANTHROPIC_API_KEY (trimaran doctor shows what was tried), or use --mock",
         )
+    if model is None and "auto" not in snapshot.models and len(snapshot.models) != 1:
+        names = [*snapshot.models, *(f"{prefix}/MODEL" for prefix in snapshot.wildcards)]
+        raise ConfigError(
+            "there are several models, and none of them is called auto",
+            where=path or "environment",
+            hint=f"name one with --model: {', '.join(names[:12])}",
+        )
     if simulator:
         from trimaran.cli.simulated import simulated
 
         snapshot = simulated(snapshot, simulator)
-    return Router(RouterSettings(snapshot, Path(config.ledger.dir)))
+    folder = Path(config.ledger.dir)
+    # What is in the way is for the ledger to explain.
+    with suppress(OSError):
+        make_private(folder)
+    return Router(RouterSettings(snapshot, folder))
 
 
 def _stream(router: Router, text: str, options: dict[str, Any]) -> int:
-    for piece in router.stream(text, **options):
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
+    begun = False
+    try:
+        for piece in router.stream(text, **options):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+            begun = True
+    finally:
+        # Also where it broke off: the message about that begins on a line of its own.
+        if begun:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
     next_step("trimaran spend")
     return 0
 

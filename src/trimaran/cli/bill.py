@@ -56,9 +56,13 @@ def spend(
         print_json([to_dict(row) for row in rows])
         return 0
     if not rows:
-        note("no attempt in this period")
+        note("no attempt in this period" if since or until else "no attempt is recorded yet")
+        next_step("leave out --since and --until" if since or until else "trimaran ask --mock 'What is 42 * 37?'")
         return 0
     print_table(*spend_table(rows, by))
+    for row in rows:
+        if 0 < row.simulated_attempts < row.attempts:
+            note(f"note: {row.simulated_attempts:,} of the {row.attempts:,} attempts of {row.group} were simulated")
     next_step(f"trimaran spend --by day, or --by tag:NAME; the ledger is {store_path}")
     return 0
 
@@ -77,5 +81,7 @@ def explain(path: str | None, overrides: Mapping[str, object], request_id: str, 
         print_json([to_dict(row) for row in rows])
         return 0
     print_table(*attempts_table(rows))
+    if any(row.simulated for row in rows):
+        note("note: simulated: nobody real answered; a cost is what a real answer would have cost")
     next_step("trimaran spend --by target")
     return 0

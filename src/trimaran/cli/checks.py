@@ -43,7 +43,12 @@ def doctor(path: str | None, *, as_json: bool) -> int:
     rest = [finding.provider for finding in findings if finding not in shown]
     if rest:
         note(f"not configured: {', '.join(rest)}")
-    next_step("trimaran serve" if usable else "set one of the keys above, or try 'trimaran serve --mock'")
+    if usable:
+        next_step(f"trimaran serve{f' --config {path}' if path else ''}")
+    elif all(finding.state == "not_configured" for finding in findings):
+        next_step("set one of the keys above, or try 'trimaran serve --mock'")
+    else:
+        next_step("do what stands under 'to do' and run this again, or try 'trimaran serve --mock'")
     return 0 if usable else FAILED
 
 
@@ -64,7 +69,9 @@ def init(path: Path, *, force: bool) -> int:
 def env(path: str | None, overrides: Mapping[str, object]) -> int:
     """Exports for a shell."""
     config = load(path, os.environ, overrides)
-    for line in exports(config.server.port, keys=sorted(config.keys)):
+    # An address to listen on that means all of them is none to connect to.
+    host = config.server.host if config.server.host not in ("", "0.0.0.0", "::") else "127.0.0.1"
+    for line in exports(config.server.port, keys=sorted(config.keys), host=host):
         print(line)
     return 0
 
@@ -78,13 +85,19 @@ def check(path: str | None, *, as_json: bool) -> int:
     if as_json:
         print_json({"file": path, "models": rows, "warnings": list(snapshot.warnings), "keys": len(snapshot.keys)})
         return 0
-    print_table(
-        ["model", "strategy", "target", "price"],
-        [[row["model"], row["strategy"], row["target"], row["price"]] for row in rows],
-        title=path or "no file: what the environment reaches",
-    )
+    if rows:
+        print_table(
+            ["model", "strategy", "target", "price"],
+            [[row["model"], row["strategy"], row["target"], row["price"]] for row in rows],
+            title=path or "no file: what the environment reaches",
+        )
+    else:
+        print(f"{path or 'no file'}: nothing is served yet")
     for warning in snapshot.warnings:
         note(f"note: {warning}")
+    if not rows:
+        next_step("trimaran doctor shows what to set; 'trimaran serve --mock' needs nothing")
+        return 0
     next_step(f"trimaran serve{f' --config {path}' if path else ''}")
     return 0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import json
 import queue
+import re
 import socket
 import ssl
 import threading
@@ -176,6 +177,14 @@ def _headers(found: Endpoint) -> dict[str, str]:
 def _judged(found: Endpoint, status: int, location: str, body: bytes, wanted: set[str]) -> tuple[str, str, str]:
     if 200 <= status < 300:
         return _accepted(body, wanted)
+    if status in (401, 403) and found.secret is None:
+        # Named as a variable that this provider's own clients might read.
+        variable = re.sub(r"\W", "_", found.name).upper() + "_API_KEY"
+        return (
+            "rejected",
+            f"it asks for a credential, and none is configured (status {status})",
+            f"write providers.{found.name}.api_key: ${{{variable}}}",
+        )
     if status in (401, 403):
         where = found.secret_from or f"providers.{found.name}.api_key"
         return "rejected", f"the credential was refused (status {status})", f"replace the key in {where}"

@@ -18,13 +18,19 @@ from trimaran.errors import StartError
 from trimaran.ledger import Ingestor
 from trimaran.types import Snapshot
 
-__all__ = ["Configuration", "command", "ledger_paths", "serve"]
+__all__ = ["Configuration", "command", "ledger_paths", "make_private", "serve"]
 
 
 def ledger_paths(config: Config) -> tuple[Path, Path]:
     """Where the database and the journal's segments are."""
     folder = Path(config.ledger.dir)
     return folder / "ledger.sqlite3", folder / "journal"
+
+
+def make_private(folder: Path) -> None:
+    """Make the ledger's folder for its owner only. Raises :class:`OSError`."""
+    # Not by one call with the journal's: the mode given to mkdir is not that of the parents it makes.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 class Configuration:
@@ -127,7 +133,8 @@ def _serve(path: str | None, environ: Mapping[str, str], overrides: Mapping[str,
 def _make_folder(journal: Path) -> None:
     """Raises :class:`~trimaran.errors.StartError` now, and not in each worker, when it cannot be written to."""
     try:
-        journal.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(journal.parent)
+        make_private(journal)
         # What may be written is known by trying: permission bits know nothing of read-only file systems.
         probe = journal / f".writable-{os.getpid()}"
         probe.touch()
@@ -151,7 +158,7 @@ def _announce(supervisor: Supervisor) -> None:
     log(
         f"serving {models}"
         if models
-        else "nothing to serve yet: set OPENAI_API_KEY or ANTHROPIC_API_KEY, or pass --config"
+        else "nothing to serve yet: stop, set OPENAI_API_KEY or ANTHROPIC_API_KEY, and start again; or use --mock"
     )
 
 

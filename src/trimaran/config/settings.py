@@ -426,7 +426,7 @@ class KeyConfig(msgspec.Struct, frozen=True, kw_only=True):
                 TAG, key=NAME, key_expected="a tag's name", expected="tags", example='tags: {cost_center: "42"}'
             ),
             what="What spend is grouped by.",
-            why="`trimaran spend --by tag` reads them.",
+            why="`trimaran spend --by tag:NAME` reads them.",
             reason="groups are yours to choose",
             default="none",
         ),

@@ -44,6 +44,7 @@ __all__ = [
     "began",
     "ended",
     "failed",
+    "heard",
     "merge",
     "refused",
     "rest",
@@ -140,8 +141,10 @@ class Breaker:
     rate: float = 0.0
     """Decayed share of failures, 0 to 1."""
     outcomes: int = 0
+    failures: int = 0
+    """This worker's over its life; what is shared with others."""
     outcome_at: float = float("-inf")
-    """Of this worker's last one."""
+    """When one was last seen, here or by another worker."""
     trial_until: float = 0.0
     """A trial, ours or another worker's, is under way until then at the latest."""
     own_trial: bool = False
@@ -253,6 +256,7 @@ def failed(breaker: Breaker, sent_at: float, now: float) -> None:
     breaker.quiet = False
     breaker.consecutive += 1
     breaker.rate += RATE_GAIN * (1.0 - breaker.rate)
+    breaker.failures += 1
     breaker.outcomes += 1
     breaker.outcome_at = now
     bad = breaker.consecutive >= TRIP_CONSECUTIVE or (
@@ -328,6 +332,16 @@ def merge(breaker: Breaker, other: Breaker, now: float) -> bool:
     if other.own_trial and not breaker.own_trial:
         breaker.trial_until = max(breaker.trial_until, now + PEER_TRIAL_S)
     return closes
+
+
+def heard(breaker: Breaker, answers: int, failures: int, now: float) -> None:
+    """Another worker saw that many. They move the rate as our own would; rows of failures are each worker's own."""
+    count = answers + failures
+    kept = (1.0 - RATE_GAIN) ** count
+    breaker.rate = breaker.rate * kept + (1.0 - kept) * failures / count
+    breaker.outcome_at = now
+    if failures:
+        breaker.quiet = False
 
 
 def verdict_of(error: type[TrimaranError]) -> str:

@@ -149,6 +149,8 @@ class SharedTarget(msgspec.Struct, array_like=True, gc=False):
     are its fresh observations, and nothing of what it heard from others."""
     tpot_n: int
     tpot_sum: float
+    failed_n: int = 0
+    """Failures over the worker's life, to be taken as differences in the same way."""
 
 
 class Shared(msgspec.Struct):

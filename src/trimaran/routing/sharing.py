@@ -1,9 +1,10 @@
 """What workers tell each other, at most a second old: loads, circuits, and their own fresh observations.
 
-Loads add up; each message replaces its sender's earlier one. Circuits join (:func:`trimaran.routing.circuit.merge`). Estimates are not
-averaged, which would echo hearsay: each worker exports the count and sum of what *it* observed over its life, and the receiver takes the
-difference since the last message as that many new samples with their mean. They also end a ramp and pay off failures here, as own ones do:
-without that, a worker would wait for ever behind the others' requests in flight at a target that has recovered.
+Loads add up; each message replaces its sender's earlier one. Circuits join (:func:`trimaran.routing.circuit.merge`).
+Estimates are not averaged, which would echo hearsay: each worker exports the count and sum of what *it* observed over
+its life, and the receiver takes the difference since the last message as that many new samples with their mean. They
+also end a ramp, and answers and failures move the rate here, as own ones do: without that, a worker would wait for
+ever behind the others' requests in flight at a target that has recovered.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from trimaran.routing.circuit import RAMP_DONE, RATE_GAIN, Breaker, Circuit, merge
+from trimaran.routing.circuit import RAMP_DONE, Breaker, Circuit, heard, merge
 from trimaran.routing.events import Shared, SharedTarget
 from trimaran.routing.model import hear_tpot, hear_ttft, recovered
-from trimaran.routing.state import MAX_TARGETS, PeerView, State, TargetState
+from trimaran.routing.state import MAX_TARGETS, NO_SUMS, PeerView, State, Sums, TargetState
 
 __all__ = ["PEER_FRESH_S", "export_shared", "hear"]
 
@@ -31,7 +32,7 @@ def export_shared(state: State, now: float) -> dict[str, Any]:
     targets = {}
     for name, target in state.targets.items():
         breaker = target.breaker
-        if not (target.ttft_n or target.in_flight or breaker.epoch or breaker.rest_until > now):
+        if not (target.ttft_n or target.in_flight or breaker.epoch or breaker.failures or breaker.rest_until > now):
             continue
         shared = SharedTarget(
             in_flight=target.in_flight,
@@ -46,6 +47,7 @@ def export_shared(state: State, now: float) -> dict[str, Any]:
             ttft_sum=target.ttft_sum,
             tpot_n=target.tpot_n,
             tpot_sum=target.tpot_sum,
+            failed_n=breaker.failures,
         )
         targets[name] = msgspec.to_builtins(shared)
     return {"worker": state.worker, "targets": targets}
@@ -56,6 +58,7 @@ def hear(state: State, event: Shared, now: float) -> None:
     if event.worker == state.worker:
         return
     view = state.peers.get(event.worker)
+    unheard = None if view is None else NO_SUMS
     if view is None:
         view = state.peers[event.worker] = PeerView(heard_at=now)
     view.heard_at = state.heard_at = now
@@ -69,8 +72,14 @@ def hear(state: State, event: Shared, now: float) -> None:
         if _merge_breaker(target.breaker, shared, now):
             # Before the samples: the answer that closed the circuit is among them, and must count in full.
             recovered(state, target, now)
-        _merge_samples(target, shared, view.sums.get(name), now)
-        view.sums[name] = (shared.ttft_n, shared.ttft_sum, shared.tpot_n, shared.tpot_sum)
+        _merge_samples(target, shared, view.sums.get(name, unheard), now)
+        view.sums[name] = (
+            shared.ttft_n,
+            shared.ttft_sum,
+            shared.tpot_n,
+            shared.tpot_sum,
+            shared.failed_n,
+        )
     _count_peers(state, now)
 
 
@@ -100,22 +109,40 @@ def _merge_breaker(breaker: Breaker, shared: SharedTarget, now: float) -> bool:
     return merge(breaker, other, now)
 
 
-def _merge_samples(
-    target: TargetState, shared: SharedTarget, before: tuple[int, float, int, float] | None, now: float
-) -> None:
-    ttft_n, ttft_sum, tpot_n, tpot_sum = before or (0, 0.0, 0, 0.0)
-    if shared.ttft_n < ttft_n:
-        ttft_n, ttft_sum, tpot_n, tpot_sum = 0, 0.0, 0, 0.0
+def _merge_samples(target: TargetState, shared: SharedTarget, before: Sums | None, now: float) -> None:
+    if before is None:
+        _first_heard(target, shared, now)
+        return
+    ttft_n, ttft_sum, tpot_n, tpot_sum, failed_n = before
+    if shared.ttft_n < ttft_n or shared.failed_n < failed_n:
+        # The worker has started again.
+        ttft_n, ttft_sum, tpot_n, tpot_sum, failed_n = NO_SUMS
     breaker = target.breaker
     fresh = shared.ttft_n - ttft_n
     if fresh > 0:
         hear_ttft(target, (shared.ttft_sum - ttft_sum) / fresh, fresh, now - max(0.0, shared.seen_s))
-        if breaker.circuit is Circuit.CLOSED and breaker.epoch == shared.epoch:
-            breaker.ramp = min(RAMP_DONE, breaker.ramp << min(fresh, 6))
-    fresh = shared.tpot_n - tpot_n
-    if fresh > 0:
-        hear_tpot(target, (shared.tpot_sum - tpot_sum) / fresh, fresh)
-        breaker.rate *= (1.0 - RATE_GAIN) ** fresh
+        _ramp_up(breaker, shared, fresh)
+    answers = shared.tpot_n - tpot_n
+    if answers > 0:
+        hear_tpot(target, (shared.tpot_sum - tpot_sum) / answers, answers)
+    failures = shared.failed_n - failed_n
+    if answers + failures > 0:
+        heard(breaker, answers, failures, now)
+
+
+def _first_heard(target: TargetState, shared: SharedTarget, now: float) -> None:
+    """A worker that was not known, or was silent for long. What it saw over its life is old news, so it counts as one sample,
+    and only where there is none yet."""
+    if not target.samples and shared.ttft_n:
+        hear_ttft(target, shared.ttft_sum / shared.ttft_n, 1, now - max(0.0, shared.seen_s))
+        _ramp_up(target.breaker, shared, shared.ttft_n)
+        if shared.tpot_n:
+            hear_tpot(target, shared.tpot_sum / shared.tpot_n, 1)
+
+
+def _ramp_up(breaker: Breaker, shared: SharedTarget, answers: int) -> None:
+    if breaker.circuit is Circuit.CLOSED and breaker.epoch == shared.epoch:
+        breaker.ramp = min(RAMP_DONE, breaker.ramp << min(answers, 6))
 
 
 def _count_peers(state: State, now: float) -> None:

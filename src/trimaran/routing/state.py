@@ -27,12 +27,14 @@ __all__ = [
     "LOAD_VARIANCE",
     "MAX_IN_FLIGHT",
     "MAX_TARGETS",
+    "NO_SUMS",
     "PRIOR_OUTPUT_TOKENS",
     "PRIOR_TPOT_S",
     "PRIOR_TTFT_S",
     "SIZE_SCALE",
     "PeerView",
     "State",
+    "Sums",
     "TargetState",
 ]
 
@@ -129,13 +131,18 @@ class TargetState:
     """Own observations over the worker's life, size and load taken out; what is shared with others."""
 
 
+Sums = tuple[int, float, int, float, int]
+"""TTFT count and sum, TPOT count and sum, failures: of one worker over its life, as last heard."""
+NO_SUMS: Sums = (0, 0.0, 0, 0.0, 0)
+
+
 @dataclass(slots=True)
 class PeerView:
     """What another worker last said: enough to take differences and to replace its load."""
 
     heard_at: float
     in_flight: dict[str, int] = field(default_factory=dict)
-    sums: dict[str, tuple[int, float, int, float]] = field(default_factory=dict)
+    sums: dict[str, Sums] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
