@@ -377,7 +377,8 @@ class AllAttemptsFailed(TrimaranError, RuntimeError):
 
     def __init__(self, attempts: Sequence[tuple[str, TrimaranError]]) -> None:
         lines = "; ".join(f"{target}: {error.message}" for target, error in attempts)
-        super().__init__(f"all {len(attempts)} attempts failed: {lines}")
+        count = "the only attempt" if len(attempts) == 1 else f"all {len(attempts)} attempts"
+        super().__init__(f"{count} failed: {lines}")
         self.attempts = tuple(attempts)
 
     @property

@@ -159,3 +159,12 @@ def test_asking_for_a_stream_where_a_whole_answer_is_given_is_named(provider: Si
     with MultiCloudRouter() as router, pytest.raises(InvalidRequest, match="stream\\(\\)"):
         router.route("hi", stream=True)
     assert not provider.log
+
+
+def test_a_lone_failure_names_its_target_and_is_a_runtime_error(provider: SimulatedProvider) -> None:
+    provider.behaviour = Behaviour(fault="status", status=503)
+    with MultiCloudRouter() as router:
+        with pytest.raises(RuntimeError, match="the only attempt failed: openai/gpt-4o-mini: "):
+            router.route("hi", model="openai/gpt-4o-mini", timeout_s=1)
+        with pytest.raises(RuntimeError, match="openai/gpt-4o-mini"):
+            list(router.stream("hi", model="openai/gpt-4o-mini", timeout_s=1))

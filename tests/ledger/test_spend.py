@@ -297,3 +297,18 @@ def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
 
 def test_a_span_longer_than_history_is_the_beginning() -> None:
     assert parse_when("99999w", NOW) == 0
+
+
+def test_simulated_and_real_attempts_never_share_a_row(tmp_path: Path) -> None:
+    store = fill(
+        tmp_path,
+        [
+            {"request": "a", "cost": 10, "latency_us": 4_000},
+            {"request": "b", "cost": 500, "latency_us": 1_000, "simulated": True},
+            {"request": "c", "cost": 700, "latency_us": 1_000, "simulated": True},
+        ],
+    )
+    real, simulated = spend(store, "provider")
+    assert (real.requests, real.cost_nanos, real.simulated_attempts, real.p50_latency_ms) == (1, 10, 0, 4)
+    assert (simulated.requests, simulated.cost_nanos, simulated.simulated_attempts) == (2, 1200, 2)
+    assert [row[0] for row in spend_table([real, simulated], "provider")[1]] == ["openai", "openai (simulated)"]

@@ -60,9 +60,6 @@ def spend(
         next_step("leave out --since and --until" if since or until else "trimaran ask --mock 'What is 42 * 37?'")
         return 0
     print_table(*spend_table(rows, by))
-    for row in rows:
-        if 0 < row.simulated_attempts < row.attempts:
-            note(f"note: {row.simulated_attempts:,} of the {row.attempts:,} attempts of {row.group} were simulated")
     next_step(f"trimaran spend --by day, or --by tag:NAME; the ledger is {store_path}")
     return 0
 

@@ -26,7 +26,7 @@ from trimaran.dispatch.result import Result
 from trimaran.dispatch.runtime import Route
 from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.dispatch.text import StreamText, answer_of
-from trimaran.errors import ConfigError, InvalidRequest, TrimaranError, Unavailable
+from trimaran.errors import AllAttemptsFailed, AttemptError, ConfigError, InvalidRequest, TrimaranError, Unavailable
 from trimaran.ledger.ids import IdSource
 from trimaran.ledger.ingestor import Ingestor
 from trimaran.ledger.journal import JournalWriter
@@ -154,7 +154,7 @@ class AsyncRouter:
         finally:
             call.cancel()
         if sink.error is not None:
-            raise sink.error
+            raise _listed(call, sink.error)
         return _result(call, answer_of(sink.body))
 
     async def stream(
@@ -181,7 +181,7 @@ class AsyncRouter:
                     for delta in text.feed(piece):
                         yield delta
                 if sink.error is not None:
-                    raise sink.error
+                    raise _listed(call, sink.error)
                 if sink.finished and not sink.pieces:
                     return
         finally:
@@ -402,6 +402,13 @@ async def _close(pieces: AsyncIterator[str]) -> None:
     close = getattr(pieces, "aclose", None)
     if close is not None:
         await close()
+
+
+def _listed(call: Call, error: TrimaranError) -> TrimaranError:
+    """A lone attempt's error as the list of one: callers see which target it was, and one class for all failures."""
+    if not isinstance(error, AttemptError) or call.attempt is None:
+        return error
+    return AllAttemptsFailed([(call.attempt.runtime.id, error)])
 
 
 def _result(call: Call, answer: Answer) -> Result:

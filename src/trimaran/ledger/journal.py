@@ -20,6 +20,7 @@ from zlib import crc32
 import msgspec
 
 from trimaran.errors import StartError
+from trimaran.ledger.folders import make_private
 from trimaran.ledger.records import Record
 from trimaran.ledger.segments import HEADER_BYTES, MAX_RECORD_BYTES, SUFFIX, WORD, Segment, remove_unborn
 
@@ -88,7 +89,7 @@ class JournalWriter:
         self.written = 0
         """Records of earlier segments and of this one."""
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._directory)
             remove_unborn(self._directory, time.time())
             segment = self._create()
         except OSError as error:

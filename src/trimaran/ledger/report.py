@@ -99,7 +99,7 @@ def attempts_table(rows: list[AttemptRow]) -> Table:
 
 def _group_text(row: SpendRow) -> str:
     name = row.group or "(none)"
-    return f"{name} (simulated)" if row.simulated_attempts == row.attempts else name
+    return f"{name} (simulated)" if row.simulated_attempts else name
 
 
 def _ms_text(ms: int | None) -> str:

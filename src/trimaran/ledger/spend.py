@@ -61,6 +61,7 @@ class SpendRow(msgspec.Struct):
     open_bound_nanos: int
     """The most that the open attempts can cost, as far as it can be bounded."""
     simulated_attempts: int
+    """0, or all of them: what is simulated has rows of its own and never mixes with what cost real money."""
     p50_latency_ms: int | None
     p95_latency_ms: int | None
     p50_ttft_ms: int | None
@@ -117,19 +118,19 @@ SELECT {group} AS grp,
     COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(cached_read_tokens), 0),
     SUM(cost_nanos), SUM(cost_nanos IS NULL), COALESCE(SUM(estimated), 0),
     COALESCE(SUM(CASE WHEN status = 'open' THEN bound_nanos END), 0), SUM(simulated)
-FROM attempts {joined} WHERE {where} GROUP BY grp
+FROM attempts {joined} WHERE {where} GROUP BY grp, simulated
 """
 
 _PERCENTILES = """
 WITH ranked AS (
-    SELECT {group} AS grp, {value} AS value,
-        ROW_NUMBER() OVER (PARTITION BY {group} ORDER BY {value}) AS place,
-        COUNT(*) OVER (PARTITION BY {group}) AS total
+    SELECT {group} AS grp, simulated, {value} AS value,
+        ROW_NUMBER() OVER (PARTITION BY {group}, simulated ORDER BY {value}) AS place,
+        COUNT(*) OVER (PARTITION BY {group}, simulated) AS total
     FROM attempts {joined} WHERE {where} AND status = 'ok' AND {value} IS NOT NULL
 )
-SELECT grp, MAX(CASE WHEN place = (total * 50 + 99) / 100 THEN value END),
+SELECT grp, simulated, MAX(CASE WHEN place = (total * 50 + 99) / 100 THEN value END),
     MAX(CASE WHEN place = (total * 95 + 99) / 100 THEN value END)
-FROM ranked GROUP BY grp
+FROM ranked GROUP BY grp, simulated
 """
 
 
@@ -152,7 +153,7 @@ def spend(
             sums = ask(_SUMS.format(group=group, joined=joined, where=where), bounds).fetchall()
             percentiles = [
                 {
-                    row[0]: row[1:]
+                    row[:2]: row[2:]
                     for row in ask(_PERCENTILES.format(group=group, joined=joined, where=where, value=value), bounds)
                 }
                 for value in ("latency_us", "ttft_us")
@@ -160,10 +161,13 @@ def spend(
         finally:
             ask("COMMIT")
     none = (None, None)
-    rows = [SpendRow(*row, *(_ms(us) for found in percentiles for us in found.get(row[0], none))) for row in sums]
+    rows = [
+        SpendRow(*row, *(_ms(us) for found in percentiles for us in found.get((row[0], int(row[-1] > 0)), none)))
+        for row in sums
+    ]
     if by == "day":
-        return sorted(rows, key=lambda row: row.group)
-    return sorted(rows, key=lambda row: (-(row.cost_nanos or 0), -row.attempts, row.group))
+        return sorted(rows, key=lambda row: (row.group, row.simulated_attempts > 0))
+    return sorted(rows, key=lambda row: (row.simulated_attempts > 0, -(row.cost_nanos or 0), -row.attempts, row.group))
 
 
 def explain(store: Store, request_id: str) -> list[AttemptRow]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from trimaran.errors import LedgerError
+from trimaran.ledger.folders import make_private
 from trimaran.ledger.rows import RowWriter
 from trimaran.ledger.schema import APPLICATION_ID, MIGRATIONS
 from trimaran.ledger.segments import SegmentReader, segment_paths
@@ -65,7 +66,7 @@ class Store:
                 uri = self.path.absolute().as_uri() + "?mode=ro"
                 self.connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
             else:
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(self.path.parent)
                 # SQLite gives its side files the mode of the main one, so that one must be right from the first moment.
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
                 self.connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
