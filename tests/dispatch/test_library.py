@@ -168,3 +168,10 @@ def test_a_lone_failure_names_its_target_and_is_a_runtime_error(provider: Simula
             router.route("hi", model="openai/gpt-4o-mini", timeout_s=1)
         with pytest.raises(RuntimeError, match="openai/gpt-4o-mini"):
             list(router.stream("hi", model="openai/gpt-4o-mini", timeout_s=1))
+
+
+def test_a_deadline_lists_the_attempts_it_ended(provider: SimulatedProvider) -> None:
+    provider.behaviour = Behaviour(fault="silence")
+    with MultiCloudRouter() as router, pytest.raises(AllAttemptsFailed, match="deadline") as caught:
+        router.route("hi", model="openai/gpt-4o-mini", timeout_s=0.2)
+    assert [target for target, _ in caught.value.attempts] == ["openai/gpt-4o-mini"]

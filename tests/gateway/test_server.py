@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimaran.gateway.server import Connection, HttpServer
+from trimaran.gateway.connection import Connection
+from trimaran.gateway.server import HttpServer
 from trimaran.ledger.ids import IdSource
 from trimaran.types import KeyRecord, ServerLimits
 

@@ -10,7 +10,8 @@ import random as _random
 import time
 from collections.abc import Callable
 
-from trimaran.dispatch.call import Attempt, Call, Inbound
+from trimaran.dispatch.attempt import Attempt
+from trimaran.dispatch.call import Call, Inbound
 from trimaran.dispatch.ports import Clock, Journal, Metrics, Sink, Upstream
 from trimaran.dispatch.runtime import Route, Routes
 from trimaran.errors import TrimaranError

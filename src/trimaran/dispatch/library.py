@@ -26,7 +26,15 @@ from trimaran.dispatch.result import Result
 from trimaran.dispatch.runtime import Route
 from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.dispatch.text import StreamText, answer_of
-from trimaran.errors import AllAttemptsFailed, AttemptError, ConfigError, InvalidRequest, TrimaranError, Unavailable
+from trimaran.errors import (
+    AllAttemptsFailed,
+    AttemptError,
+    ConfigError,
+    DeadlineExceeded,
+    InvalidRequest,
+    TrimaranError,
+    Unavailable,
+)
 from trimaran.ledger.ids import IdSource
 from trimaran.ledger.ingestor import Ingestor
 from trimaran.ledger.journal import JournalWriter
@@ -405,10 +413,13 @@ async def _close(pieces: AsyncIterator[str]) -> None:
 
 
 def _listed(call: Call, error: TrimaranError) -> TrimaranError:
-    """A lone attempt's error as the list of one: callers see which target it was, and one class for all failures."""
-    if not isinstance(error, AttemptError) or call.attempt is None:
+    """What ended attempts, as the list of all of them: callers see which targets it was, and one class for all failures."""
+    if not isinstance(error, AttemptError | DeadlineExceeded) or call.attempt is None:
         return error
-    return AllAttemptsFailed([(call.attempt.runtime.id, error)])
+    attempts = [*call.errors]
+    if not attempts or attempts[-1][1] is not error:
+        attempts.append((call.attempt.runtime.id, error))
+    return AllAttemptsFailed(attempts)
 
 
 def _result(call: Call, answer: Answer) -> Result:

@@ -1,6 +1,7 @@
 """The road's shell: HTTP towards clients, in one worker process.
 
-``server`` speaks HTTP and hands requests to ``dispatch``; ``worker`` is the process's main.
+``connection`` speaks HTTP and hands requests to ``dispatch``; ``server`` holds what connections share; ``worker`` is the
+process's main.
 """
 
 from __future__ import annotations

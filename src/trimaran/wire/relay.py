@@ -10,6 +10,7 @@ breaks in the same breath as its first content can so be tried elsewhere. What e
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from trimaran.errors import MalformedAnswer, StreamCut
@@ -28,7 +29,7 @@ MAX_HELD_BYTES = 2**20
 """Before the first content there are a few events and keep-alive comments; more than this is not an answer."""
 
 
-class StreamRelay:
+class StreamRelay(ABC):
     """Common part of both relays. Callers use the two methods and read the public attributes."""
 
     __slots__ = (
@@ -127,11 +128,13 @@ class StreamRelay:
             self.usage = event.usage
         return False
 
+    @abstractmethod
     def _take(self, block: bytes) -> bytes:
-        raise NotImplementedError
+        """What goes to the client for one event."""
 
+    @abstractmethod
     def _end(self) -> bytes:
-        raise NotImplementedError
+        """The client's end marker."""
 
 
 class PassRelay(StreamRelay):

@@ -1,0 +1,206 @@
+"""One try of one request at one target: what has arrived of its answer, and which limit it has overrun.
+
+An attempt hears from its upstream connection and tells its :class:`~trimaran.dispatch.call.Call`, which alone decides
+what comes next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trimaran.errors import AttemptError, MalformedAnswer, NoFirstToken, StreamStalled
+from trimaran.types import Limits, Usage
+from trimaran.wire import StreamRelay, stream_relay, unary_answer
+
+if TYPE_CHECKING:
+    from trimaran.dispatch.call import Call
+    from trimaran.dispatch.ports import Handle
+    from trimaran.dispatch.runtime import TargetRuntime
+    from trimaran.routing import Choice
+
+__all__ = ["Attempt"]
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""The largest answer that is held whole (unary, or an error's body). Images in base64 stay well below it."""
+
+
+class Attempt(msgspec.Struct, eq=False):
+    """One try at one target. Implements :class:`~trimaran.dispatch.ports.Exchange`.
+
+    A struct and not a class with ``__init__``, as is :class:`Call`: one is built for every attempt, in half the time.
+    """
+
+    call: Call
+    number: int
+    runtime: TargetRuntime
+    choice: Choice
+    started_s: float
+    bound: int | None
+    """The most it can cost, in nano-dollars; ``None`` is unknown."""
+    sent_s: float = 0.0
+    first_s: float = 0.0
+    status: int = 0
+    headers: dict[bytes, bytes] = {}
+    """The answer's; valid until the exchange has ended."""
+    handle: Handle | None = None
+    relay: StreamRelay | None = None
+    usage: Usage | None = None
+    estimated: bool = False
+    finish_reason: str = ""
+    ended: bool = False
+    body: bytes = b""
+    """What has arrived of an answer that is not streamed."""
+    rest: list[bytes] | None = None
+    """The further pieces of a body that came in several."""
+    size: int = 0
+    fresh: bool = False
+    """Something has arrived since the last check."""
+    quiet_since: float = 0.0
+
+    # Exchange
+
+    def on_sent(self) -> None:
+        self.sent_s = self.call.now()
+
+    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        call = self.call
+        if status == 200 and call.inbound.envelope.stream:
+            self.relay = stream_relay(call.inbound.dialect, call.inbound.envelope, self.runtime.target)
+
+    def on_data(self, data: bytes) -> None:
+        if self.ended:
+            return
+        relay = self.relay
+        if relay is None:
+            self._collect(data)
+            return
+        self.fresh = True
+        try:
+            out = relay.feed(data)
+        except AttemptError as error:
+            self.call.attempt_failed(self, error)
+            return
+        call = self.call
+        if not self.first_s and relay.content_seen:
+            call.attempt_first(self)
+        if out:
+            call.sink.data(out)
+        if relay.complete:
+            call.attempt_done(self, b"")
+
+    def on_end(self) -> None:
+        if self.ended:
+            self.call.release(self)
+            return
+        relay = self.relay
+        try:
+            if relay is not None:
+                tail = relay.finish()
+                if not self.first_s:
+                    self.call.attempt_first(self)
+                call = self.call
+                call.attempt_done(self, tail)
+                # The connection is free from here on: by the time that a lingering one is dropped it has another request.
+                call.release(self)
+            elif self.status == 200:
+                self._answer(self._whole())
+            else:
+                raise self._refusal(self._whole())
+        except AttemptError as error:
+            # Whatever the answer says, it has ended, and its connection can be used again.
+            self.handle = None
+            self.call.attempt_failed(self, error)
+
+    def on_error(self, error: AttemptError) -> None:
+        if self.ended:
+            self.call.release(self)
+        elif self.status >= 300 and not isinstance(error, NoFirstToken):
+            # The refusal's head has arrived; a body that breaks off does not change what it says.
+            self.call.attempt_failed(self, self._refusal(self._whole()))
+        else:
+            self.call.attempt_failed(self, error)
+
+    # limits
+
+    def check(self, now: float, limits: Limits) -> AttemptError | None:
+        """The limit this attempt has overrun at ``now``, if any. Connecting is limited by the upstream itself."""
+        if not self.sent_s:
+            return None
+        if not self.first_s:
+            limit = limits.ttft_s if self.call.inbound.envelope.stream else self.call.unary_limit_s()
+            if self.choice.patience_s is not None:
+                limit = min(limit, self.choice.patience_s)
+            if now - self.sent_s >= limit:
+                seen = f"status {self.status} and then nothing" if self.status else "no answer"
+                return NoFirstToken(f"{seen} within {limit:g} s")
+            return None
+        if self.fresh or self.call.paused:
+            self.fresh = False
+            self.quiet_since = now
+        elif now - self.quiet_since >= limits.idle_s:
+            return StreamStalled(f"nothing more within {limits.idle_s:g} s")
+        return None
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Seconds to the first content; ``None`` while there is none, or where the answer is not streamed."""
+        return self.first_s - self.started_s if self.first_s else None
+
+    def settle_usage(self) -> None:
+        """Fix ``usage``: what the target reported, otherwise an estimate from what was seen, marked as such."""
+        if self.usage is not None or not self.sent_s:
+            # Known, or nothing has been sent: then there is nothing to pay.
+            return
+        relay = self.relay
+        if relay is not None:
+            self.finish_reason = relay.finish_reason
+        if relay is not None and relay.usage is not None and relay.complete:
+            self.usage = relay.usage
+            return
+        self.estimated = True
+        seen = 0 if relay is None else relay.content_events
+        reported = None if relay is None else relay.usage
+        inputs = self.call.inbound.envelope.input_tokens
+        if reported is None:
+            self.usage = Usage(input_tokens=inputs, output_tokens=seen)
+        else:
+            reported.output_tokens = max(reported.output_tokens, seen)
+            self.usage = reported
+
+    def _collect(self, data: bytes) -> None:
+        if not self.body:
+            self.body = data
+        elif self.rest is None:
+            self.rest = [data]
+        else:
+            self.rest.append(data)
+        self.size += len(data)
+        if self.size > MAX_ANSWER_BYTES:
+            self.call.attempt_failed(
+                self, MalformedAnswer(f"the answer is larger than {MAX_ANSWER_BYTES // 2**20} MiB")
+            )
+
+    def _whole(self) -> bytes:
+        return self.body if self.rest is None else b"".join((self.body, *self.rest))
+
+    def _answer(self, body: bytes) -> None:
+        call = self.call
+        out, self.usage, self.finish_reason = unary_answer(call.inbound.dialect, self.runtime.target, body)
+        call.attempt_done(self, out)
+
+    def _refusal(self, body: bytes) -> AttemptError:
+        retry_after = content_type = b""
+        for name, value in self.headers.items():
+            lower = name.lower()
+            if lower == b"retry-after":
+                retry_after = value
+            elif lower == b"content-type":
+                content_type = value
+        if 200 <= self.status < 400:
+            return MalformedAnswer(f"unexpected status {self.status}", upstream_status=self.status)
+        body = self.runtime.scrub(body)
+        return self.runtime.dialect.read_error(self.status, retry_after or None, content_type.decode("latin-1"), body)
