@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from trimaran.dispatch.call import LINGER_S
+from trimaran import routing
 from trimaran.errors import (
     AllAttemptsFailed,
     ConnectFailed,
@@ -23,6 +24,7 @@ from trimaran.errors import (
     Unavailable,
     UnsupportedFeature,
 )
+from trimaran.routing import Choice
 from trimaran.types import Limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -422,3 +424,39 @@ def test_dropping_everything_with_an_error_tells_the_callers() -> None:
     assert isinstance(sink.error, Unavailable)
     assert [each.status for each in road.journal.settled] == ["cancelled"]
     assert not road.dispatcher.active
+
+
+def test_a_lone_rate_limited_target_is_not_waited_for_too_long() -> None:
+    road = Road(targets=1)
+    _, sink = road.ask()
+    road.sent().whole({"error": {"message": "slow down"}}, 429, retry_after="25")
+    assert isinstance(sink.error, RateLimited)
+    assert sink.error.retry_after_s == 25
+
+
+def test_a_trial_of_a_broken_target_has_little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    road = Road()
+
+    def order(request: object, policy: object, state: object, now: float, u: float) -> list[Choice]:
+        choices = routing.order(request, policy, state, now, u)  # type: ignore[arg-type]
+        choices[0].patience_s = 1.0
+        return choices
+
+    monkeypatch.setattr("trimaran.dispatch.call.order", order)
+    _, sink = road.ask(stream=True)
+    road.after(0.9)
+    assert road.tried == ["a"]
+    road.after(0.2)
+    assert road.tried == ["a", "b"]
+    assert sink.log == []
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "versions"),
+    [(b"", [b"2023-06-01"]), (b"anthropic-version: 2026-10-21\r\n", [b"2026-10-21"])],
+)
+def test_a_demanded_header_stands_once_and_the_clients_own_wins(forwarded: bytes, versions: list[bytes]) -> None:
+    road = Road(dialect="anthropic.messages")
+    payload = road.dispatcher.route("chat").targets["openai/a"].payload(forwarded, b"{}")
+    lines = payload.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert [line.partition(b": ")[2] for line in lines if line.startswith(b"anthropic-version")] == versions
