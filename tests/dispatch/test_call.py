@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.dispatch.call import LINGER_S
 from trimaran import routing
+from trimaran.dispatch.call import LINGER_S
 from trimaran.errors import (
     AllAttemptsFailed,
     ConnectFailed,
