@@ -141,11 +141,11 @@ models:
     targets: [near/bench-model, far/bench-model]
 providers:
   near:
-    dialect: openai.chat
+    dialects: [openai.chat]
     base_url: {first}/v1
     api_key: ${{BENCH_UPSTREAM_KEY}}
   far:
-    dialect: openai.chat
+    dialects: [openai.chat]
     base_url: {second}/v1
     api_key: ${{BENCH_UPSTREAM_KEY}}
 keys:

@@ -126,7 +126,7 @@ class Road:
                     id=name,
                     provider="openai",
                     upstream_model=name[-1],
-                    dialect=dialect,
+                    dialects=(dialect,),
                     base_url="http://127.0.0.1:1",
                     price=price,
                 )

@@ -18,12 +18,15 @@ import msgspec
 
 __all__ = [
     "DEFAULT_TENANT",
+    "FEATURES",
+    "Capabilities",
     "KeyRecord",
     "Limits",
     "ModelPolicy",
     "PriceTier",
     "Secret",
     "ServerLimits",
+    "Slo",
     "Snapshot",
     "Target",
     "TokenPrice",
@@ -31,6 +34,23 @@ __all__ = [
 ]
 
 DEFAULT_TENANT = "default"
+
+FEATURES: dict[str, str] = {
+    "chat": "conversations",
+    "embeddings": "embeddings",
+    "tools": "tool calls",
+    "vision": "images in",
+    "documents": "documents (PDF) in",
+    "audio": "audio in or out",
+    "json_schema": "output held to a JSON schema",
+    "reasoning": "reasoning whose effort can be set",
+    "sampling": "temperature, top_p and their kin",
+    "prefill": "continuing an assistant's turn that was begun",
+    "caching": "prompt caching",
+    "logprobs": "log-probabilities",
+}
+"""What a base model may be able to do: name, and what a message calls it. A request's needs and a target's abilities are
+stated in these names, and on the road in bits, in this order."""
 
 
 class Secret:
@@ -111,6 +131,30 @@ class TokenPrice(msgspec.Struct, frozen=True):
     """Pico-dollars for each request, on top of the tokens."""
 
 
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a base model can do, as data. A feature that stands in neither set is *unknown*, and never a reason to refuse."""
+
+    family: str
+    """The row that the model's name matched: ``gpt-4o``."""
+    has: frozenset[str] = frozenset()
+    """Names in :data:`FEATURES`."""
+    lacks: frozenset[str] = frozenset()
+    context_tokens: int | None = None
+    """Input and output together; ``None`` is unknown."""
+    max_output_tokens: int | None = None
+    reasoning_control: str = ""
+    """How its reasoning is set: ``effort``, ``budget`` (of tokens), ``adaptive`` (effort, and the model decides when);
+    empty where it cannot be set or is unknown."""
+    cache_min_tokens: int | None = None
+    """The shortest prefix that its prompt cache keeps."""
+    embedding_dimensions: int | None = None
+    """Length of its vectors where the client asks for none."""
+    source: str = ""
+    """Where this was read."""
+    as_of: str = ""
+    """When, as an ISO date."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """Bounds of one request through all of its attempts. Durations in seconds of the monotonic clock."""
 
@@ -129,8 +173,9 @@ class Target(msgspec.Struct, frozen=True):
     """Unique in its snapshot, for people and for the ledger: ``openai/gpt-4o-mini``."""
     provider: str
     upstream_model: str
-    dialect: str
-    """The wire API it speaks: ``openai.chat``, ``anthropic.messages``."""
+    dialects: tuple[str, ...]
+    """The wire APIs it speaks: ``openai.chat``, ``anthropic.messages``. A request in one of them passes as it is; any other
+    one is translated into the first that can carry it."""
     base_url: str
     """``https://host[:port]/prefix`` without a trailing slash; the dialect's path is appended."""
     credential: str = ""
@@ -141,6 +186,19 @@ class Target(msgspec.Struct, frozen=True):
     max_output_tokens: int | None = None
     """What the provider allows; used where a dialect demands a limit and the client gave none."""
     simulated: bool = False
+    capabilities: Capabilities | None = None
+    """``None`` is unknown."""
+
+
+class Slo(msgspec.Struct, frozen=True):
+    """Limits on percentiles, in seconds: ``((0.95, 1.0),)`` is 1 s at the 95th. Empty: none."""
+
+    ttft: tuple[tuple[float, float], ...] = ()
+    """Time to first token."""
+    tpot: tuple[tuple[float, float], ...] = ()
+    """Time per output token."""
+    e2e: tuple[tuple[float, float], ...] = ()
+    """The whole answer."""
 
 
 class ModelPolicy(msgspec.Struct, frozen=True):
@@ -148,10 +206,13 @@ class ModelPolicy(msgspec.Struct, frozen=True):
 
     name: str
     strategy: str
-    """A name in ``routing.STRATEGIES``: ``fastest``, ``ordered``."""
+    """A name in ``routing.STRATEGIES``: ``fastest``, ``ordered``, ``cheapest``, ``weighted``."""
     targets: tuple[str, ...]
     """Target ids, in the order the user wrote."""
     limits: Limits = Limits()
+    weights: tuple[float, ...] = ()
+    """One for each target, where the strategy is ``weighted``."""
+    slo: Slo = Slo()
 
 
 class KeyRecord(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ def fake_command(worker: int, listen_fd: int, plane_fd: int) -> list[str]:
 
 def snapshot(version: int, **changes: Any) -> Snapshot:
     values: dict[str, Any] = {
-        "targets": {"openai/a": Target("openai/a", "openai", "a", "openai.chat", "http://127.0.0.1:1")},
+        "targets": {"openai/a": Target("openai/a", "openai", "a", ("openai.chat",), "http://127.0.0.1:1")},
         "models": {"chat": ModelPolicy("chat", "fastest", ("openai/a",))},
         "secrets": {"openai": "sk-very-secret"},
         **changes,

@@ -44,7 +44,7 @@ snapshots = st.builds(
             id=st.text(max_size=8),
             provider=st.text(max_size=8),
             upstream_model=st.text(max_size=8),
-            dialect=st.just("openai.chat"),
+            dialects=st.just(("openai.chat",)),
             base_url=st.just("http://127.0.0.1:1"),
             price=st.none()
             | st.builds(

@@ -53,7 +53,7 @@ def test_without_a_file_everything_the_credentials_reach() -> None:
         "fastest",
         ("openai/gpt-4o-mini", "anthropic/claude-haiku-4-5-20251001"),
     )
-    assert [target.dialect for target in targets] == ["openai.chat", "anthropic.messages"]
+    assert [target.dialects for target in targets] == [("openai.chat",), ("anthropic.messages",)]
     assert [target.price for target in targets] == [
         token_price("openai", "gpt-4o-mini"),
         token_price("anthropic", "claude-haiku-4-5-20251001"),
@@ -172,7 +172,7 @@ def test_what_a_provider_was_configured_with_reaches_its_targets() -> None:
 models: {chat: {targets: [mine/m]}}
 providers:
   mine:
-    dialect: anthropic.messages
+    dialects: [anthropic.messages]
     base_url: https://mine.example/v1
     api_key: "${TEAM_A_KEY}"
     headers: {X-Team: "${TEAM_B_KEY}"}
@@ -182,8 +182,8 @@ providers:
 """
     )
     target = snapshot.targets["mine/m"]
-    assert (target.dialect, target.base_url, target.region) == (
-        "anthropic.messages",
+    assert (target.dialects, target.base_url, target.region) == (
+        ("anthropic.messages",),
         "https://mine.example",
         "eu-west-1",
     )
@@ -241,7 +241,7 @@ def test_a_snapshot_travels_and_does_not_show_itself() -> None:
         ),
         ("models: {a: {strategy: cheapest, targets: [openai/x]}}", "t.yaml:1", "cheapest is not part", "fastest"),
         ("providers: {p: {region: x}}", "t.yaml:1", "providers.p.base_url is missing", "base_url: https://"),
-        ("providers: {p: {base_url: 'http://x', dialect: openai}}", "t.yaml:1", "unknown dialect", "openai.chat"),
+        ("providers: {p: {base_url: 'http://x', dialects: [openai]}}", "t.yaml:1", "unknown dialect", "openai.chat"),
         (
             'keys:\n  a:\n    key: "${TEAM_A_KEY}"\n    models:\n      - nope',
             "t.yaml:5",

@@ -14,7 +14,7 @@ KEY = "sk-canary-4f9d2c1b7a6e5d4c3b2a"
 
 
 def target(provider: str, dialect: str) -> Target:
-    return Target(f"{provider}/m", provider, "m", dialect, "https://x.example", credential=provider)
+    return Target(f"{provider}/m", provider, "m", (dialect,), "https://x.example", credential=provider)
 
 
 def lines(signed: Signer) -> list[str]:

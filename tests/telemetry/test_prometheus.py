@@ -13,7 +13,7 @@ from trimaran.types import ModelPolicy, Snapshot, Target
 
 SNAPSHOT = Snapshot(
     version=1,
-    targets={"openai/a": Target("openai/a", "openai", "a", "openai.chat", "http://127.0.0.1:1")},
+    targets={"openai/a": Target("openai/a", "openai", "a", ("openai.chat",), "http://127.0.0.1:1")},
     models={"chat": ModelPolicy("chat", "fastest", ("openai/a",))},
 )
 

@@ -10,7 +10,7 @@ from trimaran.types import ModelPolicy, Snapshot, Target
 
 
 def target(name: str, upstream: str = "m") -> Target:
-    return Target(name, name.partition("/")[0], upstream, "openai.chat", "http://127.0.0.1:1")
+    return Target(name, name.partition("/")[0], upstream, ("openai.chat",), "http://127.0.0.1:1")
 
 
 SNAPSHOT = Snapshot(

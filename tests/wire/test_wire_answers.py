@@ -23,8 +23,10 @@ from trimaran.wire.events import Answer
 
 CHAT = DIALECTS["openai.chat"]
 MESSAGES = DIALECTS["anthropic.messages"]
-GPT = Target(id="openai/gpt", provider="openai", upstream_model="gpt", dialect="openai.chat", base_url="http://t")
-CLAUDE = Target(id="a/c", provider="anthropic", upstream_model="c", dialect="anthropic.messages", base_url="http://t")
+GPT = Target(id="openai/gpt", provider="openai", upstream_model="gpt", dialects=("openai.chat",), base_url="http://t")
+CLAUDE = Target(
+    id="a/c", provider="anthropic", upstream_model="c", dialects=("anthropic.messages",), base_url="http://t"
+)
 
 
 def chat_answer(**fields: Any) -> bytes:

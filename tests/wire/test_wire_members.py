@@ -20,7 +20,7 @@ KEYS = frozenset({"model", "messages", "n", "stream"})
 
 
 def target(name: str) -> Target:
-    return Target(id="t/x", provider="t", upstream_model=name, dialect="openai.chat", base_url="http://t")
+    return Target(id="t/x", provider="t", upstream_model=name, dialects=("openai.chat",), base_url="http://t")
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)

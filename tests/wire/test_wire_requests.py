@@ -21,15 +21,15 @@ GPT = Target(
     id="openai/gpt-4o-mini",
     provider="openai",
     upstream_model="gpt-4o-mini",
-    dialect="openai.chat",
+    dialects=("openai.chat",),
     base_url="http://t",
 )
-VLLM = Target(id="pool/llama", provider="vllm", upstream_model="llama", dialect="openai.chat", base_url="http://t")
+VLLM = Target(id="pool/llama", provider="vllm", upstream_model="llama", dialects=("openai.chat",), base_url="http://t")
 CLAUDE = Target(
     id="anthropic/haiku",
     provider="anthropic",
     upstream_model="claude-haiku-4-5",
-    dialect="anthropic.messages",
+    dialects=("anthropic.messages",),
     base_url="http://t",
 )
 
@@ -92,7 +92,12 @@ def test_the_least_request_for_anthropic() -> None:
 
 def test_anthropic_gets_a_limit_from_the_client_or_the_target_or_the_default() -> None:
     limited = Target(
-        id="a/b", provider="a", upstream_model="b", dialect=CLAUDE.dialect, base_url="http://t", max_output_tokens=1234
+        id="a/b",
+        provider="a",
+        upstream_model="b",
+        dialects=CLAUDE.dialects,
+        base_url="http://t",
+        max_output_tokens=1234,
     )
     assert to_claude(limited)["max_tokens"] == 1234
     assert to_claude(limited, max_tokens=7)["max_tokens"] == 7

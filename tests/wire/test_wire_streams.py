@@ -32,8 +32,10 @@ from trimaran.wire.sse import EventFramer, parse_event
 
 CHAT = DIALECTS["openai.chat"]
 MESSAGES = DIALECTS["anthropic.messages"]
-GPT = Target(id="openai/gpt", provider="openai", upstream_model="gpt", dialect="openai.chat", base_url="http://t")
-CLAUDE = Target(id="a/c", provider="anthropic", upstream_model="c", dialect="anthropic.messages", base_url="http://t")
+GPT = Target(id="openai/gpt", provider="openai", upstream_model="gpt", dialects=("openai.chat",), base_url="http://t")
+CLAUDE = Target(
+    id="a/c", provider="anthropic", upstream_model="c", dialects=("anthropic.messages",), base_url="http://t"
+)
 
 DONE = b"data: [DONE]\n\n"
 MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -102,7 +104,7 @@ BLOCK_STOP = event("content_block_stop", index=0)
 A_STOP = event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 4})
 MESSAGES_STREAM = [START, PING, BLOCK, A_HELLO, A_THERE, BLOCK_STOP, A_STOP, MESSAGE_STOP]
 
-SOURCES = {GPT.dialect: CHAT_STREAM, CLAUDE.dialect: MESSAGES_STREAM}
+SOURCES = {GPT.dialects[0]: CHAT_STREAM, CLAUDE.dialects[0]: MESSAGES_STREAM}
 PAIRS = [(client, target) for client in (CHAT, MESSAGES) for target in (GPT, CLAUDE)]
 
 
@@ -266,7 +268,7 @@ def test_several_events_at_once() -> None:
 @pytest.mark.parametrize("end", [b"\r\n", b"\r"])
 @pytest.mark.parametrize(("client", "target"), [(CHAT, GPT), (MESSAGES, CLAUDE)])
 def test_other_line_ends_pass(client: Any, target: Target, end: bytes) -> None:
-    pieces = [piece.replace(b"\n", end) for piece in SOURCES[target.dialect] if piece is not USAGE]
+    pieces = [piece.replace(b"\n", end) for piece in SOURCES[target.dialects[0]] if piece is not USAGE]
     # The blank line of the very last event may be written anew, because a lone carriage return waits for what follows.
     assert run(relay(client, target), pieces).rstrip() == b"".join(pieces).rstrip()
 
@@ -384,7 +386,7 @@ def test_a_missing_end_marker_is_supplied() -> None:
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_stream_that_ends_early_is_cut(client: Any, target: Target, count: int) -> None:
     subject = relay(client, target)
-    subject.feed(b"".join(SOURCES[target.dialect][:count]))
+    subject.feed(b"".join(SOURCES[target.dialects[0]][:count]))
     with pytest.raises(StreamCut):
         subject.finish()
     assert not subject.complete
@@ -393,7 +395,7 @@ def test_a_stream_that_ends_early_is_cut(client: Any, target: Target, count: int
 @pytest.mark.parametrize(("client", "target"), PAIRS)
 def test_a_stream_that_ends_inside_an_event_is_cut(client: Any, target: Target) -> None:
     subject = relay(client, target)
-    whole = b"".join(SOURCES[target.dialect][:5])
+    whole = b"".join(SOURCES[target.dialects[0]][:5])
     subject.feed(whole[:-20])
     with pytest.raises(StreamCut, match="in the middle of an event"):
         subject.finish()
@@ -434,7 +436,7 @@ def test_a_json_body_in_place_of_a_stream_is_malformed(client: Any, target: Targ
 def test_endless_preliminaries_are_malformed(client: Any, target: Target) -> None:
     subject = relay(client, target)
     piece = b"data: %b\n\n" % json.dumps({"type": "ping", "x": "y" * 60_000}).encode()
-    if client.name != target.dialect:
+    if client.name not in target.dialects:
         # Nothing is held of what is not translated.
         for _ in range(30):
             assert subject.feed(piece) == b""
@@ -462,7 +464,7 @@ def test_endless_preliminaries_are_malformed(client: Any, target: Target) -> Non
 def test_malformed_events(client: Any, target: Target, late: bool, bad: bytes) -> None:
     subject = relay(client, target)
     if late:
-        subject.feed(b"".join(SOURCES[target.dialect][:4]))
+        subject.feed(b"".join(SOURCES[target.dialects[0]][:4]))
         assert subject.content_seen
     with pytest.raises(MalformedAnswer):
         subject.feed(bad)
@@ -586,7 +588,7 @@ def test_an_anthropic_client_reads_an_openai_stream(anthropic_sdk: Any) -> None:
 @pytest.mark.parametrize(("client", "target"), [(CHAT, CLAUDE), (MESSAGES, GPT)])
 def test_a_translated_start_is_held(client: Any, target: Target) -> None:
     subject = relay(client, target)
-    source = SOURCES[target.dialect]
+    source = SOURCES[target.dialects[0]]
     first = 3 if target is CLAUDE else 1
     assert [subject.feed(piece) for piece in source[:first]] == [b""] * first
     assert not subject.content_seen
@@ -661,8 +663,8 @@ def test_the_clock_is_asked_when_nobody_says_the_time() -> None:
 SECOND = [chunk({"content": "x"}, index=1), chunk({}, "stop", index=1)]
 OTHERS = [chunk({"reasoning_content": "hm"}), chunk({"content": "\u00e9\u2028"}), b": note\n\n", b"\n"]
 ALPHABET = {
-    GPT.dialect: [*CHAT_STREAM, *SECOND, *OTHERS],
-    CLAUDE.dialect: [*MESSAGES_STREAM, event("new"), b": note\n\n", b"\n"],
+    GPT.dialects[0]: [*CHAT_STREAM, *SECOND, *OTHERS],
+    CLAUDE.dialects[0]: [*MESSAGES_STREAM, event("new"), b": note\n\n", b"\n"],
 }
 ENDS = [b"\n", b"\r\n", b"\r"]
 both = st.sampled_from(PAIRS)
@@ -693,7 +695,7 @@ def test_where_bytes_are_split_makes_no_difference(
     data: st.DataObject, pair: tuple[Any, Target], include_usage: bool, places: list[int]
 ) -> None:
     client, target = pair
-    stream = data.draw(scripts(target.dialect))
+    stream = data.draw(scripts(target.dialects[0]))
     whole = outcome(relay(client, target, include_usage=include_usage), [stream])
     edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
     cut = [stream[start:end] for start, end in itertools.pairwise(edges)]
@@ -708,7 +710,7 @@ def test_where_bytes_are_split_makes_no_difference(
 @given(st.data(), st.sampled_from([(CHAT, GPT), (MESSAGES, CLAUDE)]))
 def test_what_a_same_dialect_client_gets_is_what_the_target_sent(data: st.DataObject, pair: tuple[Any, Target]) -> None:
     client, target = pair
-    stream = data.draw(scripts(target.dialect))
+    stream = data.draw(scripts(target.dialects[0]))
     out, _ = outcome(relay(client, target, include_usage=True), [stream])
     assert stream.startswith(out) or out.startswith(stream) or out.rstrip(b"\r\n").startswith(stream.rstrip(b"\r\n"))
 

@@ -164,11 +164,11 @@ def _get(found: Endpoint, limit_s: float) -> tuple[int, str, bytes]:
 
 
 def _headers(found: Endpoint) -> dict[str, str]:
-    target = Target(f"{found.name}/*", found.name, "*", found.dialect, found.base_url)
+    target = Target(f"{found.name}/*", found.name, "*", found.dialects, found.base_url)
     given = [(name, value.reveal()) for name, value in found.config.headers.items()]
     signed = signer(target, found.secret.reveal() if found.secret else "", given).sign(b"GET", b"", b"")
     lines = (line.partition(": ") for line in signed.decode("ascii").split("\r\n") if line)
-    defaults = {name.decode(): value.decode() for name, value in default_headers(found.dialect)}
+    defaults = {name.decode(): value.decode() for name, value in default_headers(found.dialects[0])}
     return {"User-Agent": "trimaran", "Accept": "application/json", **defaults} | {
         name: rest for name, _, rest in lines
     }

@@ -229,16 +229,22 @@ class PriceConfig(msgspec.Struct, frozen=True, kw_only=True):
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A provider: a known one with something changed, or a new one that speaks a known dialect."""
 
-    dialect: Annotated[
-        str,
+    dialects: Annotated[
+        tuple[str, ...],
         Setting(
-            kind=name(r"[a-z0-9]+(?:\.[a-z0-9]+)*", expected="a dialect", example="openai.chat"),
-            what="The wire API it speaks: `openai.chat` or `anthropic.messages`.",
-            why="It decides what is sent and how the answer is read.",
-            reason="most servers that are not a vendor's own speak it",
+            kind=Listing(
+                name(r"[a-z0-9]+(?:\.[a-z0-9]+)*", expected="a dialect", example="openai.chat"),
+                expected="a list of dialects",
+                example="[openai.chat, openai.embeddings]",
+                least=1,
+            ),
+            what="The wire APIs it speaks. A request in one of them passes as it is; any other one is translated into the "
+            "first that can carry it.",
+            why="They decide what is sent and how the answer is read.",
+            reason="most servers that are not a vendor's own speak openai.chat",
             default="the known provider's own, else openai.chat",
         ),
-    ] = ""
+    ] = ()
     base_url: Annotated[
         str,
         Setting(

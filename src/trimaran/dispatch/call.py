@@ -427,7 +427,7 @@ class Call(msgspec.Struct, eq=False):
             target.provider,
             target.upstream_model,
             inbound.dialect.name,
-            target.dialect,
+            target.dialects[0],
             envelope.stream,
             target.simulated,
             attempt.bound,

@@ -48,7 +48,7 @@ class TargetRuntime:
         self.price = target.price
         self.price_noted = False
         """The journal holds the price: written once, before the first attempt that is charged by it."""
-        self.dialect = DIALECTS[target.dialect]
+        self.dialect = DIALECTS[target.dialects[0]]
         parts = urlsplit(target.base_url)
         host = parts.hostname or ""
         self.origin = (parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80))
@@ -56,7 +56,7 @@ class TargetRuntime:
         self._signer = signer(target, secret, headers)
         self._secret = secret.strip().encode()
         self._defaults = tuple(
-            (b"%b: " % name, b"%b: %b\r\n" % (name, value)) for name, value in default_headers(target.dialect)
+            (b"%b: " % name, b"%b: %b\r\n" % (name, value)) for name, value in default_headers(target.dialects[0])
         )
         self._start = (
             b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"

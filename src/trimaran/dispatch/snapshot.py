@@ -95,7 +95,7 @@ def _concrete(template: Target, upstream: str) -> Target:
         upstream_model=upstream,
         # A provider of one's own may be called like a vendor and cost something else: unknown.
         price=token_price(row.price_provider, upstream) if row is not None else None,
-        max_output_tokens=template.max_output_tokens or output_limit(template.provider, template.dialect, upstream),
+        max_output_tokens=template.max_output_tokens or output_limit(template.provider, template.dialects, upstream),
     )
 
 
@@ -241,11 +241,12 @@ class _Builder:
         found = self._endpoint(name)
         if found is None:
             return None
-        if found.dialect not in DIALECTS:
-            near = closest(found.dialect, DIALECTS)
+        unknown = [dialect for dialect in found.dialects if dialect not in DIALECTS]
+        if unknown:
+            near = closest(unknown[0], DIALECTS)
             meant = f"did you mean {near}? " if near else ""
             hint = f"{meant}Known: {', '.join(DIALECTS)}"
-            self._problem(("providers", name, "dialect"), f"unknown dialect {quote(found.dialect)}", hint)
+            self._problem(("providers", name, "dialects"), f"unknown dialect {quote(unknown[0])}", hint)
             return None
         if not found.usable:
             hint = f"export {found.tried[1]}=..., or write {found.tried[0]}; `trimaran doctor` shows what was tried"
@@ -266,7 +267,7 @@ class _Builder:
             id=f"{name}/*",
             provider=name,
             upstream_model="*",
-            dialect=found.dialect,
+            dialects=found.dialects,
             base_url=found.base_url,
             credential=name if found.secret is not None else "",
             region=found.config.region,

@@ -19,7 +19,7 @@ from trimaran.types import Secret
 
 __all__ = ["Endpoint", "base_url_of", "discover", "endpoint"]
 
-_DEFAULT_DIALECT = "openai.chat"
+_DEFAULT_DIALECTS = ("openai.chat",)
 _CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key"})
 
 
@@ -30,7 +30,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     row: ProviderRow | None
     """``None`` for a provider that only the configuration knows."""
     config: ProviderConfig
-    dialect: str
+    dialects: tuple[str, ...]
     base_url: str
     """Without ``/v1`` and without a trailing slash. Never holds a credential."""
     secret: Secret | None
@@ -75,7 +75,7 @@ def endpoint(name: str, config: Config, environ: Mapping[str, str]) -> Endpoint:
         name=name,
         row=row,
         config=settings,
-        dialect=settings.dialect or (row.dialect if row else _DEFAULT_DIALECT),
+        dialects=settings.dialects or (row.dialects if row else _DEFAULT_DIALECTS),
         base_url=base_url,
         secret=secret,
         secret_from=secret_from,

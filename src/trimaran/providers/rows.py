@@ -21,7 +21,8 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one provider."""
 
     name: str
-    dialect: str
+    dialects: tuple[str, ...]
+    """The first one is preferred where a request has to be translated."""
     base_url: str
     key_env: tuple[str, ...]
     """Environment variables that may hold the credential; the first one that is set counts."""
@@ -42,7 +43,7 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
 _ROWS = (
     ProviderRow(
         name="openai",
-        dialect="openai.chat",
+        dialects=("openai.chat",),
         base_url="https://api.openai.com",
         key_env=("OPENAI_API_KEY",),
         base_url_env=("OPENAI_BASE_URL",),
@@ -52,7 +53,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="anthropic",
-        dialect="anthropic.messages",
+        dialects=("anthropic.messages",),
         base_url="https://api.anthropic.com",
         key_env=("ANTHROPIC_API_KEY",),
         base_url_env=("ANTHROPIC_BASE_URL",),
@@ -63,7 +64,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="groq",
-        dialect="openai.chat",
+        dialects=("openai.chat",),
         base_url="https://api.groq.com/openai",
         key_env=("GROQ_API_KEY",),
         default_model="openai/gpt-oss-20b",
@@ -72,7 +73,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="mistral",
-        dialect="openai.chat",
+        dialects=("openai.chat",),
         base_url="https://api.mistral.ai",
         key_env=("MISTRAL_API_KEY",),
         default_model="mistral-small-latest",
@@ -81,7 +82,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="together",
-        dialect="openai.chat",
+        dialects=("openai.chat",),
         base_url="https://api.together.ai",
         key_env=("TOGETHER_API_KEY",),
         price_provider="together",
@@ -89,7 +90,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="fireworks",
-        dialect="openai.chat",
+        dialects=("openai.chat",),
         base_url="https://api.fireworks.ai/inference",
         key_env=("FIREWORKS_API_KEY",),
         price_provider="fireworks",
@@ -97,7 +98,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="deepseek",
-        dialect="openai.chat",
+        dialects=("openai.chat",),
         base_url="https://api.deepseek.com",
         key_env=("DEEPSEEK_API_KEY",),
         default_model="deepseek-v4-flash",
@@ -106,7 +107,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="cerebras",
-        dialect="openai.chat",
+        dialects=("openai.chat",),
         base_url="https://api.cerebras.ai",
         key_env=("CEREBRAS_API_KEY",),
         default_model="gpt-oss-120b",
@@ -115,7 +116,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="xai",
-        dialect="openai.chat",
+        dialects=("openai.chat",),
         base_url="https://api.x.ai",
         key_env=("XAI_API_KEY",),
         price_provider="x-ai",
@@ -123,7 +124,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="openrouter",
-        dialect="openai.chat",
+        dialects=("openai.chat",),
         base_url="https://openrouter.ai/api",
         key_env=("OPENROUTER_API_KEY",),
         # Its list of models is public, so that it says nothing about a key.
@@ -181,9 +182,9 @@ _SMALLEST_OUTPUT_LIMIT = 4096
 """What every Claude model allows; for one that is not in the table."""
 
 
-def output_limit(provider: str, dialect: str, model: str) -> int | None:
-    """The longest answer of a model in tokens, or ``None`` where its dialect demands no limit."""
+def output_limit(provider: str, dialects: tuple[str, ...], model: str) -> int | None:
+    """The longest answer of a model in tokens, or ``None`` where none of its dialects demands a limit."""
     for prefix, limit in _OUTPUT_LIMITS.get(provider, ()):
         if model.startswith(prefix):
             return limit
-    return _SMALLEST_OUTPUT_LIMIT if dialect == "anthropic.messages" else None
+    return _SMALLEST_OUTPUT_LIMIT if "anthropic.messages" in dialects else None

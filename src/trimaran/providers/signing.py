@@ -40,7 +40,7 @@ def signer(target: Target, secret: str, headers: Iterable[tuple[str, str]] = ())
     if secret:
         text, _ = clean_secret(secret, target.credential or target.provider)
         row = PROVIDERS.get(target.provider)
-        auth = row.auth if row is not None else "x-api-key" if target.dialect == "anthropic.messages" else "bearer"
+        auth = row.auth if row is not None else "x-api-key" if target.dialects[0].startswith("anthropic.") else "bearer"
         lines.append(f"x-api-key: {text}" if auth == "x-api-key" else f"authorization: Bearer {text}")
     for name, value in headers:
         text, _ = clean_secret(value, f"{target.provider}, header {name}")
@@ -69,6 +69,6 @@ def default_headers(dialect: str) -> tuple[tuple[bytes, bytes], ...]:
 
     Names are lower-case. ``anthropic-version`` may only stand once in a request.
     """
-    if dialect == "anthropic.messages":
+    if dialect.startswith("anthropic."):
         return ((b"anthropic-version", ANTHROPIC_VERSION.encode("ascii")),)
     return ()

@@ -40,7 +40,7 @@ def upstream_body(client: Dialect, envelope: Envelope, target: Target) -> bytes:
     not report it unasked. Otherwise a translation. Raises :class:`UnsupportedFeature` naming each field that the
     translation would lose, or :class:`InvalidRequest` for one that it cannot read.
     """
-    if client.name == target.dialect:
+    if client.name in target.dialects:
         return client.rewrite(envelope, target.upstream_model)
     request = client.decode_request(envelope.body, target)
     if request.messages and request.messages[-1].role == "assistant":
@@ -48,7 +48,7 @@ def upstream_body(client: Dialect, envelope: Envelope, target: Target) -> bytes:
         refusals = Refusals(client.name, target)
         refusals.add("messages", "the last turn is the assistant's")
         refusals.check()
-    return DIALECTS[target.dialect].encode_request(request, target, client.name)
+    return DIALECTS[target.dialects[0]].encode_request(request, target, client.name)
 
 
 def unary_answer(
@@ -59,18 +59,18 @@ def unary_answer(
     Raises :class:`MalformedAnswer`, or the :class:`AttemptError` that an error in the body stands for. ``created_s``
     (Unix time) goes into a translated answer whose dialect states it; the clock's when left out.
     """
-    if client.name == target.dialect:
+    if client.name in target.dialects:
         usage, reason = client.inspect(body)
         return body, usage, reason
-    answer = DIALECTS[target.dialect].decode_answer(body)
+    answer = DIALECTS[target.dialects[0]].decode_answer(body)
     created_s = int(time.time()) if created_s is None else created_s
     return client.encode_answer(answer, created_s), answer.usage, answer.finish_reason
 
 
 def stream_relay(client: Dialect, envelope: Envelope, target: Target, *, created_s: int | None = None) -> StreamRelay:
     """A relay for the stream of one attempt at ``target``; ``created_s`` as in :func:`unary_answer`."""
-    if client.name == target.dialect:
+    if client.name in target.dialects:
         return client.pass_relay(envelope)
-    decoder = DIALECTS[target.dialect].stream_decoder()
+    decoder = DIALECTS[target.dialects[0]].stream_decoder()
     created_s = int(time.time()) if created_s is None else created_s
     return TranslatingRelay(decoder, client.stream_encoder(envelope, created_s))

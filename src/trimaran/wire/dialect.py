@@ -83,7 +83,7 @@ class Refusals:
         shown = ", ".join(f"{field!r} ({why})" if why else repr(field) for field, why in self._found[:10])
         more = f" and {len(self._found) - 10} more" if len(self._found) > 10 else ""
         raise UnsupportedFeature(
-            f"target {target.id!r} ({target.upstream_model}) speaks {target.dialect}, and a request in {self._source} "
+            f"target {target.id!r} ({target.upstream_model}) speaks {target.dialects[0]}, and a request in {self._source} "
             f"is translated for it as a text conversation, which cannot carry {shown}{more}; leave that out, or ask "
             f"for a model with a target that speaks {self._source}",
             field=self._found[0][0],
