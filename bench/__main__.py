@@ -11,7 +11,7 @@ from bench.harness import Plan, run
 from bench.scenarios import SCENARIOS
 from bench.servers import PEERS, Server, Trimaran
 
-_DEFAULT_PEERS = ("nginx", "sglang-router", "litellm")
+_DEFAULT_PEERS = ("translated", "nginx", "sglang-router", "litellm")
 _SUBJECTS: dict[str, type[Server]] = {"trimaran": Trimaran, **PEERS}
 
 

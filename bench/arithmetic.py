@@ -51,6 +51,8 @@ class Limit:
     unit: str
     """``"x"`` for a ratio, else the unit of the figure."""
     against: str = ""
+    of: str = ""
+    """Whose figure it is about; empty: the subject's."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,10 @@ class Verdict:
 def judge(limit: Limit, figures: dict[str, dict[str, float | None]], subject: str) -> Verdict:
     """Hold ``figures[scenario][server]`` of ``subject`` against the limit."""
     row = figures.get(limit.scenario, {})
-    ours = row.get(subject)
+    whose = limit.of or subject
+    ours = row.get(whose)
     if ours is None:
-        return Verdict(limit, None, f"no figure of {subject}")
+        return Verdict(limit, None, f"no figure of {whose}")
     if not limit.against:
         return Verdict(limit, ours)
     measured = ratio(ours, row.get(limit.against))

@@ -188,7 +188,8 @@ class Report:
             against = f" / {limit.against}" if limit.against else ""
             unit = "x" if limit.unit == "x" else f" {limit.unit}"
             measured = "-" if verdict.measured is None else f"{verdict.measured:.2f}{unit}"
-            rows.append([f"{limit.scenario}{against}", f"≤ {limit.bound:g}{unit}", measured, verdict.text])
+            of = f", {limit.of}" if limit.of else ""
+            rows.append([f"{limit.scenario}{of}{against}", f"≤ {limit.bound:g}{unit}", measured, verdict.text])
         return render_table(["limit", "bound", "measured", "verdict"], rows)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "Server",
     "SglangRouter",
     "Stage",
+    "Translated",
     "Trimaran",
     "cache_home",
 ]
@@ -110,6 +111,8 @@ class Trimaran(Server):
 
     name = "trimaran"
     puts_off = True
+    dialect = "openai.chat"
+    """What both targets speak; the load speaks ``openai.chat``."""
 
     def missing(self) -> str:
         found = subprocess.run(
@@ -141,11 +144,11 @@ models:
     targets: [near/bench-model, far/bench-model]
 providers:
   near:
-    dialects: [openai.chat]
+    dialects: [{self.dialect}]
     base_url: {first}/v1
     api_key: ${{BENCH_UPSTREAM_KEY}}
   far:
-    dialects: [openai.chat]
+    dialects: [{self.dialect}]
     base_url: {second}/v1
     api_key: ${{BENCH_UPSTREAM_KEY}}
 keys:
@@ -166,6 +169,14 @@ keys:
             "BENCH_CLIENT_KEY": API_KEY,
         }
         return Launch(argv, "/healthz", env)
+
+
+class Translated(Trimaran):
+    """The same gateway before targets that speak ``anthropic.messages``, so that every answer is translated."""
+
+    name = "translated"
+    exact = False
+    dialect = "anthropic.messages"
 
 
 class Nginx(Server):
@@ -351,7 +362,7 @@ class Litellm(_FromPyPI):
         return Launch(argv, "/health/liveliness", env)
 
 
-PEERS: dict[str, type[Server]] = {kind.name: kind for kind in (Nginx, Haproxy, SglangRouter, Litellm)}
+PEERS: dict[str, type[Server]] = {kind.name: kind for kind in (Translated, Nginx, Haproxy, SglangRouter, Litellm)}
 
 
 def _binary(name: str) -> str | None:

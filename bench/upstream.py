@@ -21,7 +21,7 @@ from collections.abc import Callable
 import httptools
 import uvloop
 
-from bench.wire import answer_body, answer_head, stream_events
+from bench.wire import answer_body, answer_head, message_body, message_events, stream_events
 
 __all__ = ["PERIOD_MS", "Pacer", "Upstream", "main"]
 
@@ -30,8 +30,10 @@ PERIOD_MS = 10
 
 _ORDER = re.compile(rb"bench:(paced|burst):(\d+)")
 _UNARY = answer_head("application/json", len(answer_body())) + answer_body()
+_MESSAGE = answer_head("application/json", len(message_body())) + message_body()
 _STREAM_HEAD = answer_head("text/event-stream; charset=utf-8", None)
 _EVENTS = {include: stream_events(include) for include in (False, True)}
+_MESSAGE_EVENTS = message_events()
 
 _MODELS = b'{"object":"list","data":[{"id":"bench-model","object":"model","created":1793620800,"owned_by":"bench"}]}'
 # What sglang-router asks of a worker. No model or tokenizer path: it would try to fetch that from a hub.
@@ -115,12 +117,13 @@ class Upstream(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = b"".join(self._body)
         self._body.clear()
-        if not self._url.endswith(b"/chat/completions"):
+        messages = self._url.endswith(b"/messages")
+        if not messages and not self._url.endswith(b"/chat/completions"):
             self._write_facts()
             return
         order = _ORDER.search(body)
         if order is None:
-            self._write(_UNARY)
+            self._write(_MESSAGE if messages else _UNARY)
         else:
             self._start_stream(body, order[1] == b"paced", int(order[2]))
 
@@ -129,7 +132,8 @@ class Upstream(asyncio.Protocol):
         self._write(answer_head("application/json", len(body)) + body)
 
     def _start_stream(self, body: bytes, paced: bool, chunks: int) -> None:
-        self._events = _EVENTS[re.search(rb'"include_usage"\s*:\s*true', body) is not None]
+        include_usage = re.search(rb'"include_usage"\s*:\s*true', body) is not None
+        self._events = _MESSAGE_EVENTS if self._url.endswith(b"/messages") else _EVENTS[include_usage]
         role, content, end = self._events
         if paced:
             self._write(_STREAM_HEAD + role)

@@ -22,6 +22,8 @@ __all__ = [
     "answer_body",
     "answer_head",
     "chat_request",
+    "message_body",
+    "message_events",
     "sdk_headers",
     "stream_events",
 ]
@@ -180,6 +182,61 @@ def answer_body(size: int = ANSWER_BYTES) -> bytes:
 
     mark = CONTENT_MARK.decode()
     return render(mark + "x" * (size - len(render(mark))))
+
+
+def message_body(size: int = ANSWER_BYTES) -> bytes:
+    """The same answer as a message of Anthropic's, of exactly ``size`` bytes."""
+
+    def render(text: str) -> bytes:
+        return json.dumps(
+            {
+                "id": "msg_0123456789abcdefghijklmn",
+                "type": "message",
+                "role": "assistant",
+                "model": "bench-model",
+                "content": [{"type": "text", "text": text}],
+                "stop_reason": "end_turn",
+                "stop_sequence": None,
+                "usage": {
+                    "input_tokens": 24,
+                    "cache_creation_input_tokens": 0,
+                    "cache_read_input_tokens": 0,
+                    "output_tokens": 60,
+                    "service_tier": "standard",
+                },
+            },
+            separators=(",", ":"),
+        ).encode()
+
+    mark = CONTENT_MARK.decode()
+    return render(mark + "x" * (size - len(render(mark))))
+
+
+def message_events() -> tuple[bytes, bytes, bytes]:
+    """:func:`stream_events` as Anthropic sends them."""
+
+    def event(data: dict[str, object]) -> bytes:
+        return _http_chunk(f"event: {data['type']}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n")
+
+    usage = {"input_tokens": 24, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
+    message: dict[str, object] = {
+        "id": "msg_0123456789abcdefghijklmn",
+        "type": "message",
+        "role": "assistant",
+        "model": "bench-model",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
+    }
+    start = event({"type": "message_start", "message": message})
+    start += event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
+    delta = {"type": "text_delta", "text": CHUNK_WORD}
+    end = event({"type": "content_block_stop", "index": 0})
+    stop = {"stop_reason": "end_turn", "stop_sequence": None}
+    end += event({"type": "message_delta", "delta": stop, "usage": {"output_tokens": 60}})
+    end += event({"type": "message_stop"}) + b"0\r\n\r\n"
+    return start, event({"type": "content_block_delta", "index": 0, "delta": delta}), end
 
 
 def answer_head(content_type: str, body_bytes: int | None) -> bytes:

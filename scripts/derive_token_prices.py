@@ -10,7 +10,7 @@ become integer pico-dollars per token, and each clause becomes one short string 
 * A price that varies with the time of day is taken at its dearest hour, and the row carries the caveat ``time_of_day``.
 * A price finer than one pico-dollar is rounded up (caveat ``rounded``); float noise below 1e-12 USD per million is not
   taken for a price.
-* What a price table of text tokens cannot express (audio, images, web searches, service tiers, batch) is named in
+* What this table cannot express (hours of audio, cached audio, images, web searches, service tiers, batch) is named in
   ``caveats``, never dropped in silence.
 
 ``--check`` writes nothing and exits 1 when the committed file differs.
@@ -33,7 +33,16 @@ from genai_prices.data import providers as genai_providers
 
 PATH = Path(__file__).resolve().parents[1] / "src" / "trimaran" / "catalog" / "token_prices.json"
 
-COLUMNS = ("input", "output", "cached_read", "cache_write", "cache_write_1h", "reasoning")
+COLUMNS = (
+    "input",
+    "output",
+    "cached_read",
+    "cache_write",
+    "cache_write_1h",
+    "reasoning",
+    "audio_input",
+    "audio_output",
+)
 KINDS = (
     "input_mtok",
     "output_mtok",
@@ -41,6 +50,8 @@ KINDS = (
     "cache_write_mtok",
     "cache_write_1h_mtok",
     "output_reasoning_mtok",
+    "input_audio_mtok",
+    "output_audio_mtok",
 )
 """Columns of a tier, after ``above_input_tokens``."""
 

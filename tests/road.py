@@ -8,7 +8,7 @@ from trimaran.dispatch.call import Call, Inbound
 from trimaran.dispatch.dispatcher import Dispatcher
 from trimaran.dispatch.memory import NoMetrics
 from trimaran.dispatch.ports import Exchange
-from trimaran.dispatch.runtime import TargetRuntime
+from trimaran.dispatch.runtime import Route, TargetRuntime
 from trimaran.errors import TrimaranError
 from trimaran.ledger.records import Settled, Started
 from trimaran.types import Limits, ModelPolicy, PriceTier, Snapshot, Target, TokenPrice
@@ -144,12 +144,19 @@ class Road:
         )
 
     def ask(
-        self, *, limits: Limits | None = None, dialect: str = "openai.chat", **members: object
+        self,
+        *,
+        limits: Limits | None = None,
+        dialect: str = "openai.chat",
+        route: Route | None = None,
+        **members: object,
     ) -> tuple[Call, Sink]:
         surface = DIALECTS[dialect]
-        body = {"model": "chat", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 10, **members}
-        envelope = surface.read(json.dumps(body).encode())
-        route = self.dispatcher.route("chat")
+        body: dict[str, object] = {"model": "chat"}
+        if "input" not in members:
+            body |= {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 10}
+        envelope = surface.read(json.dumps(body | members).encode())
+        route = route or self.dispatcher.route("chat")
         inbound = Inbound("r1", surface, envelope, route, limits or Limits(), "default")
         sink = Sink()
         return self.dispatcher.submit(inbound, sink), sink

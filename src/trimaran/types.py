@@ -5,6 +5,7 @@ request have slots and are not frozen (freezing costs a call per field); all oth
 
 Token counts: ``input_tokens`` counts *all* prompt tokens, cached ones included; ``cached_read_tokens`` and
 ``cache_write_tokens`` are parts of it. ``output_tokens`` counts all generated tokens, ``reasoning_tokens`` is a part of it.
+``audio_input_tokens`` and ``audio_output_tokens`` are parts of the two; an audio token may be a cached one, too.
 
 Money: a price is an integer number of pico-dollars (1e-12 USD) for one unit; an amount is an integer number of
 nano-dollars (1e-9 USD), rounded up once for each attempt. There is no float in either.
@@ -31,6 +32,7 @@ __all__ = [
     "Target",
     "TokenPrice",
     "Usage",
+    "feature_mask",
 ]
 
 DEFAULT_TENANT = "default"
@@ -51,6 +53,12 @@ FEATURES: dict[str, str] = {
 }
 """What a base model may be able to do: name, and what a message calls it. A request's needs and a target's abilities are
 stated in these names, and on the road in bits, in this order."""
+
+
+def feature_mask(*names: str) -> int:
+    """The bits of the features named. Raises ``ValueError`` for one that is not in :data:`FEATURES`."""
+    order = tuple(FEATURES)
+    return sum(1 << order.index(name) for name in set(names))
 
 
 class Secret:
@@ -89,7 +97,10 @@ class Secret:
 
 
 class Usage(msgspec.Struct, array_like=True):
-    """Tokens of one attempt, by kind. See the module's docstring for what counts into what."""
+    """Tokens of one attempt, by kind. See the module's docstring for what counts into what.
+
+    It stands in journals as an array: fields are only ever appended, with a default.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -97,14 +108,17 @@ class Usage(msgspec.Struct, array_like=True):
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
 
 
 class PriceTier(msgspec.Struct, frozen=True, array_like=True):
     """Prices that hold for the whole attempt once its ``input_tokens`` are above ``above_input_tokens``.
 
     All prices in pico-dollars per token. ``None`` means *unknown*, not free: such tokens are charged as the kind they
-    are a part of (``cached_read`` and ``cache_write`` as ``input``, ``cache_write_1h`` as ``cache_write``, ``reasoning``
-    as ``output``).
+    are a part of (``cached_read``, ``cache_write`` and ``audio_input`` as ``input``, ``cache_write_1h`` as
+    ``cache_write``, ``reasoning`` and ``audio_output`` as ``output``). Fields are only ever appended: it stands in journals
+    as an array.
     """
 
     above_input_tokens: int
@@ -114,6 +128,8 @@ class PriceTier(msgspec.Struct, frozen=True, array_like=True):
     cache_write: int | None = None
     cache_write_1h: int | None = None
     reasoning: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
 
 
 class TokenPrice(msgspec.Struct, frozen=True):

@@ -83,10 +83,14 @@ def usages(draw: st.DrawFn) -> Usage:
     cached = draw(st.integers(0, total))
     written = draw(st.integers(0, total - cached))
     output = draw(st.integers(0, 200_000))
-    return Usage(total, output, cached, written, draw(st.integers(0, written)), draw(st.integers(0, output)))
+    thought = draw(st.integers(0, output))
+    heard = draw(st.one_of(st.just(0), st.integers(0, total - cached - written)))
+    spoken = draw(st.one_of(st.just(0), st.integers(0, output - thought)))
+    return Usage(total, output, cached, written, draw(st.integers(0, written)), thought, heard, spoken)
 
 
-def judged_usd(provider: str, name: str, usage: Usage, when: datetime) -> Decimal:
+def judged_usd(provider: str, name: str, usage: Usage, when: datetime, both: int = 0) -> Decimal:
+    """``both``: how many of the cached tokens are audio."""
     return calc_price(
         GenaiUsage(
             input_tokens=usage.input_tokens,
@@ -95,6 +99,9 @@ def judged_usd(provider: str, name: str, usage: Usage, when: datetime) -> Decima
             cache_write_tokens=usage.cache_write_tokens,
             cache_write_1h_tokens=usage.cache_write_1h_tokens,
             output_reasoning_tokens=usage.reasoning_tokens,
+            input_audio_tokens=usage.audio_input_tokens,
+            output_audio_tokens=usage.audio_output_tokens,
+            cache_audio_read_tokens=both,
         ),
         name,
         provider_id=provider,
@@ -125,9 +132,30 @@ def test_an_attempt_costs_what_genai_prices_computes(model: tuple[str, str], usa
 
 def test_every_single_model_costs_what_genai_prices_computes() -> None:
     short, long = Usage(1_234, 567, 300, 200, 100, 50), Usage(900_001, 77, 5_000, 2_000, 1_000, 7)
+    spoken = Usage(1_234, 567, 300, 0, 0, 50, 600, 400)
     for provider, name in MODELS:
-        for usage in (short, long):
+        for usage in (short, long, spoken):
             assert_same_amount(provider, name, usage, DAY, None)
+
+
+AUDIO = sorted({m for m in MODELS if (p := token_price(*m)) is not None and p.tiers[0].audio_input is not None})
+
+
+@given(st.sampled_from(AUDIO), usages(), st.data())
+def test_audio_that_is_cached_is_never_charged_at_less(
+    model: tuple[str, str], usage: Usage, data: st.DataObject
+) -> None:
+    usage.cache_write_tokens = usage.cache_write_1h_tokens = 0
+    total, cached = usage.input_tokens, usage.cached_read_tokens
+    heard = usage.audio_input_tokens = data.draw(st.integers(0, total), "audio")
+    both = data.draw(st.integers(max(cached + heard - total, 0), min(cached, heard)), "cached audio")
+    price, facts = token_price(*model), model_facts(*model)
+    assert price is not None
+    assert facts is not None
+    ours, theirs = cost_nanos(price, usage), judged_usd(*model, usage, DAY, both) * 10**9
+    assert ours >= theirs
+    if "cache_audio_read_mtok" not in facts.caveats and price.tiers[0].cached_read is None:
+        assert ours == math.ceil(theirs - Decimal("1e-6")), "no discount on cached tokens: exact"
 
 
 def test_an_announced_price_holds_from_its_day() -> None:

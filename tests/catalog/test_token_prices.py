@@ -64,6 +64,15 @@ def test_a_row_without_an_output_price_is_no_chat_model() -> None:
     assert not [name for name in silent if name.startswith(("gpt-4", "gpt-5", "claude", "gemini-2", "gemini-3"))]
 
 
+def test_audio_has_its_own_price_and_only_cached_audio_stays_a_caveat() -> None:
+    price, facts = token_price("openai", "gpt-realtime"), model_facts("openai", "gpt-realtime")
+    assert price is not None
+    assert facts is not None
+    assert (price.tiers[0].audio_input, price.tiers[0].audio_output) == (32_000_000, 64_000_000)
+    assert "cache_audio_read_mtok" in facts.caveats
+    assert not [row[0] for _, row in ROWS if len(row) > 5 and {"input_audio_mtok", "output_audio_mtok"} & {*row[5]}]
+
+
 def test_a_matched_row_without_a_price_is_unknown_and_not_free() -> None:
     assert model_facts("cerebras", "qwen-3-coder-480b") is not None
     assert token_price("cerebras", "qwen-3-coder-480b") is None
@@ -125,6 +134,62 @@ TIERED = TokenPrice(
 )
 
 
+SPOKEN = TokenPrice(
+    version="v",
+    source="s",
+    as_of="2026-01-01",
+    tiers=(PriceTier(0, 1_000, 2_000, 100, 5_000, 9_000, 6_000, 30_000, 40_000),),
+)
+
+
+@pytest.mark.parametrize(
+    ("usage", "pico"),
+    [
+        (Usage(10, 7, audio_input_tokens=4, audio_output_tokens=5), 6 * 1_000 + 4 * 30_000 + 2 * 2_000 + 5 * 40_000),
+        (Usage(10, 0, cached_read_tokens=6, audio_input_tokens=4), 6 * 100 + 4 * 30_000),
+        # Three are both: charged as audio, once.
+        (Usage(10, 0, cached_read_tokens=9, audio_input_tokens=4), 6 * 100 + 4 * 30_000),
+        (Usage(10, 0, cached_read_tokens=10, audio_input_tokens=10), 10 * 30_000),
+        (Usage(10, 0, 3, 6, 2, audio_input_tokens=4), 2 * 9_000 + 4 * 5_000 + 4 * 30_000),
+        (Usage(10, 0, 0, 10, 5, audio_input_tokens=8), 2 * 9_000 + 8 * 30_000),
+        (Usage(0, 9, reasoning_tokens=3, audio_output_tokens=5), 3 * 6_000 + 5 * 40_000 + 2_000),
+        # A provider that reports the parts apart from the whole.
+        (Usage(5, 1, cached_read_tokens=9, audio_input_tokens=4), 9 * 100 + 4 * 30_000 + 2_000),
+        (Usage(3, 2, cached_read_tokens=1, audio_input_tokens=4, audio_output_tokens=6), 100 + 120_000 + 240_000),
+    ],
+)
+def test_audio_is_charged_by_hand(usage: Usage, pico: int) -> None:
+    assert cost_nanos(SPOKEN, usage) == -(-pico // 1000)
+
+
+def test_audio_without_a_price_of_its_own_is_charged_as_text() -> None:
+    spoken = Usage(200_001, 5, 1, 3, 2, 2, audio_input_tokens=100_000, audio_output_tokens=3)
+    assert cost_nanos(TIERED, spoken) == cost_nanos(TIERED, Usage(200_001, 5, 1, 3, 2, 2))
+
+
+def test_the_bound_reckons_with_audio() -> None:
+    assert bound_nanos(SPOKEN, 10, 3) == 10 * 30 + 3 * 40
+
+
+@given(st.tuples(*[st.integers(0, 40)] * 8))
+def test_no_usage_costs_more_than_its_bound(counts: tuple[int, ...]) -> None:
+    total, output, cached, written, written_1h, thought, heard, spoken = counts
+    cached = min(cached, total)
+    written = min(written, total - cached)
+    thought = min(thought, output)
+    usage = Usage(
+        total,
+        output,
+        cached,
+        written,
+        min(written_1h, written),
+        thought,
+        min(heard, total),
+        min(spoken, output - thought),
+    )
+    assert cost_nanos(SPOKEN, usage) <= bound_nanos(SPOKEN, total, output)
+
+
 @pytest.mark.parametrize(
     ("usage", "pico"),
     [
@@ -166,6 +231,10 @@ def test_a_stated_price_is_exact() -> None:
     )
     assert price.tiers == (PriceTier(0, 150_000, 600_000, 75_000),)
     assert price.request == 5_000_000_000
+    spoken = price_from_usd(
+        1, 2, audio_input_usd_per_mtok=32, audio_output_usd_per_mtok="64", source="s", as_of="2026-01-01"
+    )
+    assert (spoken.tiers[0].audio_input, spoken.tiers[0].audio_output) == (32_000_000, 64_000_000)
     assert (price.source, price.as_of) == ("trimaran.yaml:7", "2026-02-03")
 
 
@@ -182,6 +251,11 @@ def test_finer_than_a_pico_dollar_is_rounded_up() -> None:
 def test_a_changed_price_is_a_new_version() -> None:
     versions = {price_from_usd(usd, 1, source="s", as_of="2026-01-01").version for usd in (1, "1.0", "1.1")}
     assert len(versions) == 2
+    heard = {
+        price_from_usd(1, 1, audio_input_usd_per_mtok=usd, source="s", as_of="2026-01-01").version
+        for usd in (None, 1, 2)
+    }
+    assert len(versions | heard) == 4
 
 
 @pytest.mark.parametrize("usd", ["", "free", "-1", -0.1, float("nan"), "inf", 10**9, True, None, [1]])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.config import Config, find_file, load, load_mapping, load_text, overridable
+from trimaran.config import CapabilitiesConfig, Config, find_file, load, load_mapping, load_text, overridable
 from trimaran.errors import ConfigError
 from trimaran.types import Limits, Secret, ServerLimits
 
@@ -73,6 +73,30 @@ server: {port: 5000, max_body: 1MiB}
     assert config.keys["team-a"].key is None
     assert config.keys["team-a"].tags == {"cost_center": "42"}
     assert (config.server.port, config.server.admin_port, config.server.max_body_bytes) == (5000, 5001, 2**20)
+
+
+def test_a_single_dialect_needs_no_list() -> None:
+    config = read("providers: {p: {dialects: anthropic.messages}, q: {dialects: [openai.chat, openai.embeddings]}}")
+    assert config.providers["p"].dialects == ("anthropic.messages",)
+    assert config.providers["q"].dialects == ("openai.chat", "openai.embeddings")
+
+
+def test_what_a_model_of_ones_own_can_do() -> None:
+    config = read(
+        """
+providers:
+  p:
+    capabilities:
+      org/my-model:8b: {has: [tools, json_schema], lacks: [vision], context_tokens: 32768, reasoning: effort}
+      other:
+"""
+    )
+    stated = config.providers["p"].capabilities
+    assert stated["org/my-model:8b"] == CapabilitiesConfig(
+        has=("tools", "json_schema"), lacks=("vision",), context_tokens=32768, reasoning="effort"
+    )
+    assert stated["other"] == CapabilitiesConfig()
+    assert config.where("providers", "p", "capabilities", "org/my-model:8b", "lacks", 0) == "t.yaml:5"
 
 
 def test_limits_are_inherited_wherever_they_stand_in_the_file() -> None:
@@ -282,6 +306,36 @@ def test_broken_yaml(text: str, where: str, said: str) -> None:
         ("models: {chat: {targets: openai/x}}", "expected a list of targets, found text", "[openai/gpt-4o-mini]"),
         ("models: {chat: {targets: [gpt]}}", "models.chat.targets[0]: expected a target", "openai/gpt-4o-mini"),
         ("models: {chat: {targets: [a/b, a/b]}}", "models.chat.targets[1] is listed twice", "keep one"),
+        (
+            "models: {chat: {targets: [a/b], weights: {b: 1}}}",
+            "this name cannot be used; expected one of the model's",
+            "",
+        ),
+        (
+            "models: {chat: {strategy: weighted, targets: [a/b], weights: {a/b: -1}}}",
+            "models.chat.weights.a/b: expected a number from 0 to 1000000",
+            "for example: 3",
+        ),
+        (
+            "models: {chat: {strategy: weighted, targets: [openai/gpt, groq/x], weights: {openai/gpd: 1}}}",
+            "models.chat.weights.openai/gpd: is none of the model's targets",
+            "did you mean openai/gpt? Targets: openai/gpt, groq/x",
+        ),
+        (
+            "models: {chat: {targets: [a/b], weights: {a/b: 1}}}",
+            "models.chat.weights: the strategy fastest has no use for them",
+            "write strategy: weighted",
+        ),
+        (
+            "models: {chat: {strategy: weighted, targets: [a/b, a/c], weights: {a/b: 0, a/c: 0.0}}}",
+            "models.chat.weights: all weights are 0",
+            "give one target at least 1",
+        ),
+        (
+            "models: {a/*: {strategy: weighted, targets: [a/*], weights: {a/*: 2}}}",
+            "models.a/*.weights: a model for any name has one target",
+            "remove them",
+        ),
         ("models: {chat: {targets: [a/b], slo: {p95: 1s}}}", "this name cannot be used; expected ttft, tpot", ""),
         ("models: {'a b': {targets: [a/b]}}", "this name cannot be used; expected a model's name", ""),
         ("models: {a/*: {targets: [a/b]}}", "needs exactly one target for any name", "[openai/*]"),
@@ -296,6 +350,35 @@ def test_broken_yaml(text: str, where: str, said: str) -> None:
         ("providers: {p: {api_key: sk-123}}", "a credential must not stand in the file", "${NAME}"),
         ("providers: {p: {headers: {host: '${HOME}'}}}", "this header is the gateway's own", "remove it"),
         ("providers: {p: {api_key: '${HOME}', headers: {Authorization: '${HOME}'}}}", "there are two credentials", ""),
+        (
+            "providers: {p: {capabilities: {m: {has: [vison]}}}}",
+            "providers.p.capabilities.m.has[0]: unknown feature 'vison'",
+            "did you mean vision? Known: chat, embeddings, tools",
+        ),
+        (
+            "providers: {p: {capabilities: {m: {reasoning: efort}}}}",
+            "providers.p.capabilities.m.reasoning: unknown way to set reasoning 'efort'",
+            "did you mean effort? Known: effort, budget, adaptive",
+        ),
+        (
+            "providers: {p: {capabilities: {m: {lacks: 3}}}}",
+            "expected a list of features, found text",
+            "[tools, vision]",
+        ),
+        (
+            "providers: {p: {capabilities: {m: {has: [tools], lacks: [vision, tools]}}}}",
+            "providers.p.capabilities.m.lacks[1]: tools stands in has, too",
+            "keep one",
+        ),
+        (
+            "providers: {p: {capabilities: {m: {lacks: [reasoning], reasoning: effort}}}}",
+            "providers.p.capabilities.m.lacks[0]: reasoning cannot be lacking and be set",
+            "remove it",
+        ),
+        ("providers: {p: {capabilities: {m: {context_tokens: 0}}}}", "expected a whole number from 1", "32768"),
+        ("providers: {p: {capabilities: {'a b': {has: [tools]}}}}", "this name cannot be used; expected a model's", ""),
+        ("providers: {p: {dialects: Open AI}}", "providers.p.dialects: expected a dialect", "openai.chat"),
+        ("providers: {p: {dialects: []}}", "providers.p.dialects: expected a dialect or a list of dialects", ""),
         ("providers: {pool: {base_url: http://x}}", "the name pool is taken", ""),
         ("providers: {P: {base_url: http://x}}", "this name cannot be used", ""),
         ("keys: {a: {}}", "keys.a: needs either key or digest", "${A_KEY}"),
@@ -353,7 +436,11 @@ def test_a_configured_key_replaces_the_one_of_the_environment() -> None:
 @pytest.mark.parametrize(
     ("text", "environ", "said"),
     [
-        ("models: {a: {targets: [x/y], slo: {ttft_p95: 1s}}}", {}, "models.a.slo is recorded, but nothing acts on it"),
+        (
+            "models: {a: {targets: [x/y], slo: {ttft_p95: 1s}}}",
+            {},
+            "models.a.slo is recorded, but only the strategy cheapest acts on it, not fastest",
+        ),
         ('keys: {a: {key: "${K}"}}', {"K": "short"}, "keys.a is shorter than 16 characters"),
         ('keys: {a: {key: "${K}"}}', {"K": " " + "k" * 20}, "spaces around the credential were removed"),
         ("", {"TRIMARAN_SERVER_PROT": "1"}, "'TRIMARAN_SERVER_PROT' is no setting; did you mean TRIMARAN_SERVER_PORT?"),

@@ -63,7 +63,7 @@ def test_what_is_not_a_setting_is_not_in_the_page() -> None:
 
 SMALLEST: dict[str, Any] = {
     "models": {"x": {"targets": ["openai/x"], "limits": {}}},
-    "providers": {"x": {"prices": {"x": {"input": "1 USD/1M", "output": "1 USD/1M"}}}},
+    "providers": {"x": {"prices": {"x": {"input": "1 USD/1M", "output": "1 USD/1M"}}, "capabilities": {"x": {}}}},
     "keys": {"x": {"key": "${MY_API_KEY}"}},
     "limits": {},
     "server": {},
@@ -83,6 +83,9 @@ def test_each_example_can_be_copied(name: str, field: Field) -> None:
         section = section["x" if part == "<name>" else part]
     if field.name == "digest":
         del section["key"]
+    if field.name == "weights":
+        # They mean something beside their strategy only, and for targets of the model.
+        section |= {"strategy": "weighted", "targets": list(written["weights"])}
     section |= written
     load_mapping(data, ENV)
 
@@ -121,6 +124,8 @@ GOOD: list[dict[str, Any]] = [
     {"server": {"port": 5000, "host": "127.0.0.1", "max_body": "10MiB", "workers": "${N:-2}"}},
     {"keys": {"a": {"key": "${MY_API_KEY}", "tags": {"n": 42, "b": True}, "models": ["x"]}}},
     {"providers": {"p": {"base_url": "http://x", "prices": {"m": {"input": "1 USD/1M", "output": "$2/1M"}}}}},
+    {"providers": {"p": {"dialects": "openai.chat", "capabilities": {"m": {"has": ["tools"], "reasoning": "effort"}}}}},
+    {"providers": {"p": {"dialects": ["openai.chat"], "capabilities": {"m": None}}}},
 ]
 BAD: list[dict[str, Any]] = [
     {"model": {}},
@@ -136,6 +141,9 @@ BAD: list[dict[str, Any]] = [
     {"keys": {"a": {"rpm": 1}}},
     {"pools": {}},
     {"providers": {"p": {"prices": {"m": {"input": "1"}}}}},
+    {"providers": {"p": {"capabilities": {"m": {"has": ["vison"]}}}}},
+    {"providers": {"p": {"capabilities": {"m": {"reasoning": "high"}}}}},
+    {"providers": {"p": {"dialects": "Open AI"}}},
 ]
 
 

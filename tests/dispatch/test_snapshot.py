@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimaran.catalog import token_price
+from trimaran.catalog import capabilities, token_price
 from trimaran.config import load, load_text
 from trimaran.dispatch.snapshot import build_snapshot, refuse_loop, resolve
 from trimaran.errors import ConfigError, UnknownModel
-from trimaran.types import Limits, ServerLimits, Snapshot
+from trimaran.providers import PROVIDERS
+from trimaran.types import Capabilities, Limits, ServerLimits, Slo, Snapshot
 
 KEYS = {"OPENAI_API_KEY": "sk-canary-openai-0123456789", "ANTHROPIC_API_KEY": "sk-canary-anthropic-01234567"}
 ENV = {"HOME": "/h", **KEYS, "TEAM_A_KEY": "canary-of-team-a-0123", "TEAM_B_KEY": "canary-of-team-b-0123"}
@@ -53,7 +54,7 @@ def test_without_a_file_everything_the_credentials_reach() -> None:
         "fastest",
         ("openai/gpt-4o-mini", "anthropic/claude-haiku-4-5-20251001"),
     )
-    assert [target.dialects for target in targets] == [("openai.chat",), ("anthropic.messages",)]
+    assert [target.dialects for target in targets] == [PROVIDERS[name].dialects for name in ("openai", "anthropic")]
     assert [target.price for target in targets] == [
         token_price("openai", "gpt-4o-mini"),
         token_price("anthropic", "claude-haiku-4-5-20251001"),
@@ -142,6 +143,7 @@ def test_a_price_of_ones_own_replaces_the_catalogues_everywhere() -> None:
 providers:
   openai: {prices: {gpt-4o-mini: {input: 1 USD/1M, output: 2 USD/1M, request: 0.01 USD, as_of: 2026-01-31}}}
   vllm: {base_url: http://127.0.0.1:1, prices: {m: {input: 1 USD/1M, output: 2 USD/1M, cached_read: 0.1 USD/1M}}}
+  heard: {base_url: http://127.0.0.1:1, prices: {m: {input: $1/1M, output: $2/1M, audio_input: $30/1M, audio_output: $60/1M}}}
 """
     price = served(text).targets["openai/gpt-4o-mini"].price
     assert price is not None
@@ -154,10 +156,78 @@ providers:
     other = resolve(served(text), "vllm/m")[1][0].price
     assert other is not None
     assert other.tiers[0].cached_read == 100_000
+    heard = resolve(served(text), "heard/m")[1][0].price
+    assert heard is not None
+    assert (heard.tiers[0].audio_input, heard.tiers[0].audio_output) == (30_000_000, 60_000_000)
     # The version names the figures, so that a changed price is another version.
     changed = resolve(served(text.replace("output: 2 USD", "output: 3 USD")), "auto")[1][0].price
     assert changed is not None
     assert changed.version != price.version
+
+
+def test_a_target_knows_what_its_model_can_do() -> None:
+    snapshot = served(
+        "models: {chat: {targets: [openai/gpt-4o, anthropic/claude-opus-4-6]}, open/*: {targets: [openai/*]}}"
+    )
+    _, targets = resolve(snapshot, "chat")
+    assert [target.capabilities for target in targets] == [capabilities("gpt-4o"), capabilities("claude-opus-4-6")]
+    assert targets[0].capabilities is not None
+    assert resolve(snapshot, "open/o3")[1][0].capabilities == capabilities("o3")
+    assert resolve(snapshot, "open/unheard-of")[1][0].capabilities is None
+    assert resolve(discovered(KEYS), "claude-haiku-4-5")[1][0].capabilities == capabilities("claude-haiku-4-5")
+
+
+def test_stated_capabilities_are_laid_over_the_catalogues_wherever_the_model_is_served() -> None:
+    text = """
+models: {chat: {targets: [openai/gpt-4o, vllm/mine]}, open/*: {targets: [openai/*]}, vllm/*: {targets: [vllm/*]}}
+providers:
+  openai: {capabilities: {gpt-4o: {lacks: [vision]}, o3: {context_tokens: 1000}}}
+  vllm:
+    base_url: http://127.0.0.1:1
+    capabilities: {mine: {has: [tools], max_output_tokens: 2048, reasoning: effort}, org/other: {lacks: [tools]}}
+    prices: {mine: {input: 1 USD/1M, output: 1 USD/1M}}
+"""
+    snapshot = served(text)
+    gpt, mine = resolve(snapshot, "chat")[1]
+    known = capabilities("gpt-4o")
+    assert known is not None
+    assert gpt.capabilities is not None
+    assert (gpt.capabilities.has, gpt.capabilities.family) == (known.has - {"vision"}, "gpt-4o")
+    assert gpt.capabilities.source.startswith("configuration (t.yaml:4); ")
+    assert mine.capabilities == Capabilities(
+        family="mine",
+        has=frozenset({"tools", "reasoning"}),
+        max_output_tokens=2048,
+        reasoning_control="effort",
+        source="configuration (t.yaml:7)",
+    )
+    assert mine.max_output_tokens == 2048
+    assert mine.price is not None
+    behind = resolve(snapshot, "open/o3")[1][0].capabilities
+    assert behind is not None
+    assert (behind.context_tokens, behind.reasoning_control) == (1000, "effort")
+    other = resolve(snapshot, "vllm/org/other")[1][0].capabilities
+    assert other is not None
+    assert other.lacks == {"tools"}
+
+
+def test_the_longest_answer_is_the_models_then_the_providers_then_the_catalogues() -> None:
+    text = """
+providers:
+  mine:
+    dialects: anthropic.messages
+    base_url: http://127.0.0.1:1
+    max_output_tokens: 1000
+    capabilities: {a: {max_output_tokens: 500}, b: {has: [tools]}}
+  yours: {dialects: anthropic.messages, base_url: http://127.0.0.1:1}
+"""
+    snapshot = served(text)
+    limits = {
+        name: resolve(snapshot, name)[1][0].max_output_tokens for name in ("mine/a", "mine/b", "mine/claude-opus-5")
+    }
+    assert limits == {"mine/a": 500, "mine/b": 1000, "mine/claude-opus-5": 1000}
+    assert resolve(snapshot, "yours/claude-opus-5")[1][0].max_output_tokens == 128000
+    assert resolve(snapshot, "yours/unheard-of")[1][0].max_output_tokens == 4096
 
 
 def test_a_provider_that_is_called_like_a_vendor_does_not_get_its_prices() -> None:
@@ -237,9 +307,8 @@ def test_a_snapshot_travels_and_does_not_show_itself() -> None:
             "models:\n  a:\n    strategy: fastst\n    targets: [openai/x]",
             "t.yaml:3",
             "models.a.strategy: unknown strategy 'fastst'",
-            "did you mean fastest? Known: fastest, ordered",
+            "did you mean fastest? Known: fastest, ordered, cheapest, weighted",
         ),
-        ("models: {a: {strategy: cheapest, targets: [openai/x]}}", "t.yaml:1", "cheapest is not part", "fastest"),
         ("providers: {p: {region: x}}", "t.yaml:1", "providers.p.base_url is missing", "base_url: https://"),
         ("providers: {p: {base_url: 'http://x', dialects: [openai]}}", "t.yaml:1", "unknown dialect", "openai.chat"),
         (
@@ -304,3 +373,29 @@ def test_any_name_is_served_or_unknown(name: str) -> None:
 
 
 _EVERYTHING = discovered(KEYS)
+
+
+# Strategies
+
+
+def test_weights_are_one_for_each_target_in_order_and_default_to_one() -> None:
+    text = "models: {a: {strategy: weighted, targets: [openai/x, anthropic/y, openai/z], weights: {anthropic/y: 0.5}}}"
+    policy, _ = resolve(served(text), "a")
+    assert (policy.strategy, policy.weights) == ("weighted", (1.0, 0.5, 1.0))
+
+
+def test_an_slo_becomes_percentiles_and_seconds() -> None:
+    text = (
+        "models: {a: {strategy: cheapest, targets: [openai/gpt-4o], slo: {ttft_p99: 2s, ttft_p50: 300ms, e2e_p95: 1m}}}"
+    )
+    policy, _ = resolve(served(text), "a")
+    assert policy.slo == Slo(ttft=((0.5, 0.3), (0.99, 2.0)), e2e=((0.95, 60.0),))
+
+
+def test_cheapest_warns_of_a_price_that_is_unknown() -> None:
+    text = """
+models: {a: {strategy: cheapest, targets: [openai/gpt-4o, openai/no-such-model, openai/own]}}
+providers: {openai: {prices: {own: {input: 1 USD/1M, output: 1 USD/1M}}}}
+"""
+    (warning,) = served(text).warnings
+    assert warning.startswith("models.a: the price of openai/no-such-model is unknown, so it is never the cheapest")

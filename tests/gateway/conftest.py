@@ -25,6 +25,12 @@ CONFIG = """\
 providers:
   openai: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}"}}
   anthropic: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}"}}
+  only-chat: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}", dialects: [openai.chat, openai.embeddings]}}
+  only-responses: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}", dialects: [openai.responses, openai.input_tokens]}}
+  only-messages:
+    base_url: "{address}"
+    api_key: "${{SIMULATED_KEY}}"
+    dialects: [anthropic.messages, anthropic.count_tokens]
 keys:
   contract: {{key: "${{CLIENT_KEY}}"}}
 limits: {{deadline: 5s, ttft: 2s, max_attempts: 2}}
@@ -126,6 +132,22 @@ def gateway(simulated, tmp_path_factory):
         yield running.ready()
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """Starts gateways that end with the module: ``launch(config, *options)``."""
+    started = []
+
+    def launch(config: str, *options: str, **more) -> Running:
+        running = Running(tmp_path_factory.mktemp("served"), config, *options, **more)
+        started.append(running)
+        return running
+
+    yield launch
+    for running in started:
+        if running.process.poll() is None:
+            running.stop()
 
 
 @pytest.fixture

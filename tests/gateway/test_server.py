@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from road import Road, chat_answer, chat_chunk
 
 from trimaran.gateway.connection import Connection
 from trimaran.gateway.server import HttpServer
 from trimaran.ledger.ids import IdSource
 from trimaran.types import KeyRecord, ServerLimits
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from road import Road, chat_answer, chat_chunk
 
 BODY = json.dumps({"model": "chat", "messages": [{"role": "user", "content": "hello"}]}).encode()
 
@@ -563,7 +559,7 @@ def test_a_mistake_of_ours_costs_one_request_only(monkeypatch: pytest.MonkeyPatc
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("trimaran.dispatch.call.upstream_body", broken)
+        patch.setattr("trimaran.dispatch.call.translate", broken)
         client.post()
     assert client.status == 500
     assert "ZeroDivisionError" not in client.transport.out.decode()

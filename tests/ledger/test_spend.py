@@ -96,7 +96,7 @@ def by_group(rows: list[SpendRow]) -> dict[str, SpendRow]:
 def test_a_failed_over_request_counts_in_both_groups_and_once_in_total(filled: Callable[..., Store]) -> None:
     store = filled(
         {"request": "r1", "attempt": 1, "target": "openai/a", "status": "failed", "cost": 0},
-        {"request": "r1", "attempt": 2, "target": "anthropic/b", "cost": 70, "usage": Usage(10, 5, 4)},
+        {"request": "r1", "attempt": 2, "target": "anthropic/b", "cost": 70, "usage": Usage(10, 5, 4, 0, 0, 0, 3, 2)},
         {"request": "r2", "target": "anthropic/b", "cost": 30, "usage": Usage(1, 2)},
     )
     rows = by_group(spend(store, "provider"))
@@ -106,6 +106,7 @@ def test_a_failed_over_request_counts_in_both_groups_and_once_in_total(filled: C
     (total,) = spend(store, "total")
     assert (total.requests, total.attempts, total.failures, total.cost_nanos) == (2, 3, 1, 100)
     assert (total.input_tokens, total.output_tokens, total.cached_tokens) == (11, 7, 4)
+    assert (to_dict(total)["audio_input_tokens"], to_dict(total)["audio_output_tokens"]) == (3, 2)
 
 
 def test_unknown_cost_is_unknown_and_not_nothing(filled: Callable[..., Store]) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from trimaran.ledger import (
     Store,
     encode_tags,
     explain,
+    spend,
 )
 from trimaran.ledger.schema import MIGRATIONS
 from trimaran.ledger.segments import Segment, segment_paths
@@ -77,7 +79,7 @@ ENDED = Settled(
     reason="complete",
     ttft_us=412_000,
     latency_us=900_000,
-    usage=Usage(6, 5, 4, 3, 2, 1),
+    usage=Usage(6, 5, 4, 3, 2, 1, 9, 8),
     cost_nanos=123,
 )
 ROW = {
@@ -115,6 +117,8 @@ ROW = {
     "cache_write_tokens": 3,
     "cache_write_1h_tokens": 2,
     "reasoning_tokens": 1,
+    "audio_input_tokens": 9,
+    "audio_output_tokens": 8,
     "cost_nanos": 123,
     "price_version": "v1",
     "estimated": 1,
@@ -213,7 +217,38 @@ def test_an_older_writer_s_shorter_records_get_defaults(ledger: Ledger) -> None:
     ledger.store.ingest(ledger.journal)
     (row,) = ledger.rows()
     assert (row["key_id"], row["model"], row["snapshot"], row["bound_nanos"]) == ("k", "", 0, None)
-    assert (row["input_tokens"], row["output_tokens"], row["reasoning_tokens"], row["cost_nanos"]) == (7, 8, 0, None)
+    assert (row["input_tokens"], row["output_tokens"], row["cost_nanos"]) == (7, 8, None)
+    assert row["reasoning_tokens"] is None, "not counted, which is not none"
+
+
+BEFORE_AUDIO = (
+    "dc001501d920303161306334353036633030303030303030303030303030303030303030303001cf18d75b8423f30000a461636d65a6746561"
+    "6d2d61b47b22636f73745f63656e746572223a223432227da463686174b26f70656e61692f6770742d346f2d6d696e69a66f70656e6169ab67"
+    "70742d346f2d6d696e69b2616e7468726f7069632e6d65737361676573ab6f70656e61692e63686174c3c3ce00025990cd015ecd0100b96661"
+    "73746573743a20343132206d73207072656469637465640703",
+    "dc001002d920303161306334353036633030303030303030303030303030303030303030303001cf18d75b845997e900a461636d65a26f6bcc"
+    "c8a0a473746f70a27631c3a8636f6d706c657465ce00064960ce000dbba0960605040302017b",
+    "9303b26f70656e61692f6770742d346f2d6d696e6985a776657273696f6ea27631a6736f75726365a9736f6d657768657265a561735f6f66aa"
+    "323032362d30312d3031a57469657273919700ce000249f0ce000927c0ce000124f8c0c0c0a77265717565737400",
+)
+"""``BEGUN``, ``ENDED`` and a price, as the version that did not count audio wrote them: byte for byte."""
+UNCOUNTED = {"audio_input_tokens": None, "audio_output_tokens": None}
+
+
+def test_a_journal_from_before_audio_was_counted_is_taken_in_undamaged(ledger: Ledger) -> None:
+    raw(ledger, *(msgspec.Raw(bytes.fromhex(record)) for record in BEFORE_AUDIO))
+    result = ledger.store.ingest(ledger.journal)
+    assert (result.records, result.damaged, result.removed) == (3, 0, 1)
+    assert ledger.rows() == [ROW | UNCOUNTED]
+    price = explain(ledger.store, REQUEST)[0].price
+    assert price is not None
+    assert price.tiers == (PriceTier(0, 150_000, 600_000, 75_000),)
+
+
+def test_records_from_before_audio_was_counted_decode_to_their_types() -> None:
+    begun, ended, _ = (msgspec.msgpack.decode(bytes.fromhex(record), type=Record) for record in BEFORE_AUDIO)
+    assert begun == BEGUN
+    assert ended == msgspec.structs.replace(ENDED, usage=Usage(6, 5, 4, 3, 2, 1))
 
 
 def test_a_newer_writer_s_longer_records_are_taken_as_far_as_known(ledger: Ledger) -> None:
@@ -492,7 +527,7 @@ def test_a_migration_that_fails_leaves_no_half_made_ledger(tmp_path: Path, monke
 def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(ledger: Ledger) -> None:
     ledger.store.connection.execute("PRAGMA user_version = 99")
     for read_only in (False, True):
-        with pytest.raises(LedgerError, match=r"version 99.*up to 1") as caught:
+        with pytest.raises(LedgerError, match=rf"version 99.*up to {len(MIGRATIONS)}") as caught:
             Store(ledger.path, read_only=read_only)
         assert caught.value.where == str(ledger.path)
         assert "newer Trimaran" in caught.value.hint
@@ -501,10 +536,52 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(ledger: Ledger) -
 
 def test_an_older_ledger_is_not_migrated_by_a_reader(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trimaran.ledger.store.MIGRATIONS", (*MIGRATIONS, "CREATE TABLE extra (x INTEGER);\n"))
-    with pytest.raises(LedgerError, match="brought to 2"):
+    with pytest.raises(LedgerError, match=f"brought to {len(MIGRATIONS) + 1}"):
         Store(ledger.path, read_only=True)
     with Store(ledger.path) as store:
-        assert store.connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert store.connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+
+
+@pytest.fixture
+def first_schema(tmp_path: Path) -> Path:
+    """A ledger file that a program made which knew only the first schema."""
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((Path(__file__).parent / "store_v1.sql").read_text())
+    return path
+
+
+def test_a_ledger_of_the_first_schema_is_opened_and_goes_on(first_schema: Path, tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="has version 1 and must be brought to"):
+        Store(first_schema, read_only=True)
+    ledger = Ledger(tmp_path)
+    old = ledger.rows()
+    assert old[0] == ROW | UNCOUNTED
+    assert [(row["attempt"], row["status"]) for row in old[1:]] == [(1, "failed"), (2, OPEN)]
+    assert ledger.store.connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    # The attempt that was open is settled by the new program; its context and outcome are found again, not doubled.
+    ledger.take_in(msgspec.structs.replace(ENDED, request_id=old[2]["request_id"], attempt=2), *pair("f"))
+    assert [row["audio_input_tokens"] for row in ledger.rows()] == [None, None, 9, 9]
+    assert ledger.store.connection.execute("SELECT count(*) FROM outcomes").fetchone() == (2,)
+    assert explain(ledger.store, REQUEST)[0].price is not None
+    (real, simulated) = spend(ledger.store, "total")
+    assert (real.audio_input_tokens, simulated.audio_input_tokens, simulated.input_tokens) == (9, 9, 12)
+    ledger.store.close()
+
+
+def test_a_migrated_ledger_has_the_shape_of_a_new_one(first_schema: Path, tmp_path: Path) -> None:
+    other = tmp_path / "new" / "ledger.db"
+    with Store(first_schema) as migrated, Store(other) as new:
+        shapes = [
+            {
+                table: store.connection.execute(f"PRAGMA table_xinfo({table})").fetchall()
+                for (table,) in store.connection.execute(
+                    "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
+                )
+            }
+            for store in (migrated, new)
+        ]
+    assert shapes[0] == shapes[1]
 
 
 def test_another_program_s_database_is_refused_untouched(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_credential_of_the_environment_does_not_contradict_a_header() -> None:
 def test_a_provider_of_ones_own() -> None:
     mine = found("vllm", {}, base_url="http://127.0.0.1:8000/v1")
     assert (mine.dialects, mine.base_url, mine.secret, mine.usable) == (
-        ("openai.chat",),
+        ("openai.chat", "openai.embeddings"),
         "http://127.0.0.1:8000",
         None,
         True,

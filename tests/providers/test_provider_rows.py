@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from trimaran.catalog import token_price
+from trimaran.catalog import capabilities, token_price
 from trimaran.providers import NOT_YET, PROVIDERS, ProviderRow, discover, output_limit
+from trimaran.types import Capabilities
 from trimaran.wire import DIALECTS
 
 ROWS = list(PROVIDERS.values())
@@ -64,9 +65,11 @@ def test_discovery_follows_the_rows_order() -> None:
     ],
 )
 def test_the_longest_answer_of_claude_models(model: str, limit: int) -> None:
-    assert output_limit("anthropic", ("anthropic.messages",), model) == limit
+    assert output_limit(("anthropic.messages",), capabilities(model)) == limit
 
 
 def test_only_a_dialect_that_demands_a_limit_gets_one() -> None:
-    assert output_limit("openai", ("openai.chat",), "gpt-4o-mini") is None
-    assert output_limit("mine", ("anthropic.messages",), "any") == 4096
+    assert output_limit(("openai.chat",), capabilities("gpt-4o-mini")) is None
+    assert output_limit(("openai.chat", "anthropic.messages"), capabilities("claude-opus-5")) is None
+    assert output_limit(("anthropic.messages",), None) == 4096
+    assert output_limit(("anthropic.messages",), Capabilities(family="x")) == 4096

@@ -16,18 +16,48 @@ from trimaran.routing import (
     RouteRequest,
     Sent,
     State,
+    build_policy,
     learn,
     order,
 )
 from trimaran.routing.state import TargetState
-from trimaran.types import ModelPolicy
+from trimaran.types import Capabilities, ModelPolicy, PriceTier, Slo, Target, TokenPrice
+
+
+def price(input_usd: float, output_usd: float, cached_usd: float | None = None, request: int = 0) -> TokenPrice:
+    """In dollars for a million tokens, ``request`` in pico-dollars."""
+    cached = None if cached_usd is None else int(cached_usd * 1e6)
+    tier = PriceTier(0, int(input_usd * 1e6), int(output_usd * 1e6), cached)
+    return TokenPrice("v", "s", "2026-11-24", (tier,), request)
 
 
 class World:
     """A state, a policy over ``names`` and the time. Each attempt is told to ``learn`` as dispatch tells it."""
 
-    def __init__(self, *names: str, strategy: str = "fastest", worker: int = 0) -> None:
-        self.policy = ModelPolicy("m", strategy, names)
+    def __init__(
+        self,
+        *names: str,
+        strategy: str = "fastest",
+        worker: int = 0,
+        prices: dict[str, TokenPrice] | None = None,
+        capabilities: dict[str, Capabilities] | None = None,
+        weights: tuple[float, ...] = (),
+        slo: Slo | None = None,
+    ) -> None:
+        prices, capabilities = prices or {}, capabilities or {}
+        targets = [
+            Target(
+                name,
+                "p",
+                name,
+                ("openai.chat",),
+                "http://p",
+                price=prices.get(name),
+                capabilities=capabilities.get(name),
+            )
+            for name in names
+        ]
+        self.policy = build_policy(ModelPolicy("m", strategy, names, weights=weights, slo=slo or Slo()), targets)
         self.state = State(worker)
         self.now = 1000.0
 
@@ -57,6 +87,7 @@ class World:
         probe: bool = False,
         sent: bool = False,
         in_flight: int = 0,
+        **cache: object,
     ) -> None:
         """A whole streamed attempt; ``sent``: it was sent before, at this very moment."""
         if not sent:
@@ -64,7 +95,7 @@ class World:
         self.now += ttft_s
         learn(self.state, FirstToken(name, ttft_s, input_tokens, in_flight, probe), self.now)
         self.now += total_s - ttft_s
-        learn(self.state, Completed(name, ttft_s, total_s, tokens, input_tokens, in_flight, probe), self.now)
+        learn(self.state, Completed(name, ttft_s, total_s, tokens, input_tokens, in_flight, probe, **cache), self.now)
 
     def answer_whole(self, name: str, total_s: float, *, tokens: int = 101, input_tokens: int = 500) -> None:
         """An attempt that is not streamed."""
@@ -108,6 +139,11 @@ class World:
         """Failures in a row until the circuit opens."""
         while self.target(name).breaker.circuit.name == "CLOSED":
             self.fail(name, error)
+
+
+@pytest.fixture
+def usd() -> Callable[..., TokenPrice]:
+    return price
 
 
 @pytest.fixture

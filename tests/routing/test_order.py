@@ -28,12 +28,14 @@ from trimaran.routing import (
     Sent,
     Shared,
     State,
+    appraise,
+    build_policy,
     explain,
     export_shared,
     learn,
     order,
 )
-from trimaran.types import ModelPolicy
+from trimaran.types import Capabilities, ModelPolicy, PriceTier, Slo, Target, TokenPrice, feature_mask
 
 NAMES = ("a", "b", "c")
 ERRORS = (ServerFault, NoFirstToken, RateLimited, CredentialRejected, Rejected)
@@ -68,7 +70,8 @@ def live(history: list[tuple[str, str, float, float, int]]) -> tuple[State, floa
             learn(state, FirstToken(name, took_s / 2, 10 * number, number, number == 1), now)
             learn(state, Completed(name, took_s / 2, took_s, 30 * number, 10 * number, number, number == 1), now)
         elif what == "whole":
-            learn(state, Completed(name, None, took_s, 30 * number, 10 * number, number, number == 1), now)
+            cache = (number, 10 * number, tuple(range(1, number)))
+            learn(state, Completed(name, None, took_s, 30 * number, 10 * number, number, number == 1, *cache), now)
         elif what == "abandon":
             learn(state, Abandoned(name, took_s, None, 10 * number, number, number == 1), now)
         else:
@@ -76,12 +79,43 @@ def live(history: list[tuple[str, str, float, float, int]]) -> tuple[State, floa
     return state, now
 
 
-@given(steps, st.floats(0.0, 200.0), st.floats(0.0, 0.999), st.sampled_from(sorted(STRATEGIES)), st.booleans())
-def test_order_writes_nothing_and_names_every_target_once(history, later_s, u, strategy, stream):
+FACTS = (
+    Target(
+        "a",
+        "p",
+        "a",
+        ("openai.chat",),
+        "http://p",
+        price=TokenPrice("v", "s", "d", (PriceTier(0, 150_000, 600_000, 75_000),)),
+        capabilities=Capabilities(family="a", lacks=frozenset({"vision"}), max_output_tokens=300),
+    ),
+    Target(
+        "b",
+        "p",
+        "b",
+        ("openai.chat",),
+        "http://p",
+        price=TokenPrice("v", "s", "d", (PriceTier(0, 100_000, 800_000),)),
+        capabilities=Capabilities(family="b", lacks=frozenset({"tools", "vision"}), context_tokens=600),
+    ),
+)
+requests = st.builds(
+    RouteRequest,
+    st.just(700),
+    st.sampled_from([None, 200, 400]),
+    st.booleans(),
+    st.sampled_from([0, feature_mask("tools"), feature_mask("vision"), feature_mask("tools", "audio")]),
+    st.sampled_from([0, 650]),
+    prefixes=st.sampled_from([(), (1,), (1, 2), (1, 5)]),
+)
+slos = st.sampled_from([Slo(), Slo(ttft=((0.95, 1.0),)), Slo(tpot=((0.5, 0.01),), e2e=((0.9, 4.0),))])
+
+
+@given(steps, st.floats(0.0, 200.0), st.floats(0.0, 0.999), st.sampled_from(sorted(STRATEGIES)), requests, slos)
+def test_order_writes_nothing_and_names_every_target_once(history, later_s, u, strategy, request, slo):
     state, now = live(history)
     before = deepcopy(state)
-    policy = ModelPolicy("m", strategy, NAMES)
-    request = RouteRequest(700, 400, stream)
+    policy = build_policy(ModelPolicy("m", strategy, NAMES, slo=slo), FACTS)
 
     choices = order(request, policy, state, now + later_s, u)
 
@@ -90,17 +124,24 @@ def test_order_writes_nothing_and_names_every_target_once(history, later_s, u, s
     assert sorted(choice.target for choice in choices) == sorted(NAMES)
     admitted = [choice.admitted for choice in choices]
     assert admitted == sorted(admitted, reverse=True), "rejected ones come last"
+    unfit = [choice.unfit for choice in choices]
+    assert unfit == sorted(unfit), "and those that never can at the end"
     for choice in choices:
         assert choice.reason
+        if choice.unfit:
+            assert not choice.admitted and choice.score == inf and choice.retry_at == 0.0 and not choice.probe
+            continue
         assert isfinite(choice.predicted_ttft_s) and choice.predicted_ttft_s > 0.0
         assert choice.predicted_total_s >= choice.predicted_ttft_s
         if choice.admitted:
             assert isfinite(choice.score) and choice.retry_at == 0.0
         else:
             assert choice.score == inf and choice.retry_at > now + later_s and not choice.probe
-    waits = [choice.retry_at for choice in choices if not choice.admitted]
+    waits = [choice.retry_at for choice in choices if not choice.admitted and not choice.unfit]
     assert waits == sorted(waits)
     assert sum(choice.patience_s is not None for choice in choices) <= 1
+    assert len(explain(appraise(choices, request, policy, state, now + later_s))) == len(NAMES)
+    assert state == before
 
 
 @given(steps)
@@ -205,7 +246,7 @@ def test_ordered_steps_past_what_rests(world: Callable) -> None:
 
 def test_a_strategy_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(KeyError):
-        order(RouteRequest(1), ModelPolicy("m", "hopeful", ("a",)), State(), 0.0, 0.5)
+        order(RouteRequest(1), build_policy(ModelPolicy("m", "hopeful", ("a",)), ()), State(), 0.0, 0.5)
 
 
 def test_explain_gives_a_row_for_each_target_in_order(world: Callable) -> None:

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 import httptools
 import pytest
 
-PATHS = {"openai.chat": "/v1/chat/completions", "anthropic.messages": "/v1/messages"}
+PATHS = {
+    "openai.chat": "/v1/chat/completions",
+    "openai.responses": "/v1/responses",
+    "openai.input_tokens": "/v1/responses/input_tokens",
+    "openai.embeddings": "/v1/embeddings",
+    "anthropic.messages": "/v1/messages",
+    "anthropic.count_tokens": "/v1/messages/count_tokens",
+}
 KEYS = {"authorization": "Bearer sk-test", "anthropic-version": "2023-06-01"}
 
 
@@ -47,7 +54,9 @@ class Raw:
 
 
 def request_bytes(dialect, *, path=None, method="POST", headers=None, body=None, **fields) -> bytes:
-    fields = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], **fields}
+    messages = dialect in ("openai.chat", "anthropic.messages", "anthropic.count_tokens")
+    said = {"messages": [{"role": "user", "content": "Hello"}]} if messages else {"input": "Hello"}
+    fields = {"model": "m", **said, **fields}
     if dialect == "anthropic.messages":
         fields.setdefault("max_tokens", 1000)
     if body is None:

@@ -11,7 +11,8 @@ import pytest
 
 from trimaran.testing import Behaviour, run_virtual
 from trimaran.testing.answer import Answer, draw
-from trimaran.testing.exchange import Prompt, compose
+from trimaran.testing.compose import compose
+from trimaran.testing.exchange import Prompt
 from trimaran.testing.log import LoggedRequest, RequestLog
 from trimaran.testing.openai_chat import OpenAIChat
 

@@ -211,9 +211,9 @@ async def test_a_client_that_does_not_read_holds_the_answer_back(ask):
 
 async def test_the_log_keeps_what_arrived_and_shows_no_secret(ask):
     async with SimulatedProvider(log_limit=10) as provider:
-        await ask(provider, custom=[1, 2])
+        await ask(provider, metadata={"a": "b"})
         row = provider.log[-1]
-        assert (row.json()["custom"], row.header("authorization"), row.model) == ([1, 2], "Bearer sk-test", "m")
+        assert (row.json()["metadata"], row.header("authorization"), row.model) == ({"a": "b"}, "Bearer sk-test", "m")
         assert "sk-test" not in repr(row) + json.dumps(row.public()) + repr(provider.log)
         assert "Hello" not in repr(row) + json.dumps(row.public())
         for _ in range(15):

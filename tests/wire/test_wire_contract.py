@@ -11,13 +11,17 @@ import pytest
 from trimaran import wire
 from trimaran.wire import DIALECTS, Dialect
 
-MODULES = [f"trimaran.wire.{module.name}" for module in pkgutil.iter_modules(wire.__path__)]
+MODULES = [module.name for module in pkgutil.walk_packages(wire.__path__, "trimaran.wire.")]
 
 
 def test_dialects_are_known_by_name_and_path() -> None:
     assert {name: dialect.path for name, dialect in DIALECTS.items()} == {
         "openai.chat": b"/v1/chat/completions",
+        "openai.responses": b"/v1/responses",
+        "openai.input_tokens": b"/v1/responses/input_tokens",
+        "openai.embeddings": b"/v1/embeddings",
         "anthropic.messages": b"/v1/messages",
+        "anthropic.count_tokens": b"/v1/messages/count_tokens",
     }
     assert all(dialect.name == name for name, dialect in DIALECTS.items())
 

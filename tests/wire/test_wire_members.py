@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trimaran.errors import InvalidRequest
 from trimaran.types import Target
-from trimaran.wire import DIALECTS, upstream_body
+from trimaran.wire import DIALECTS, translate
 from trimaran.wire.members import MAX_COUNT, read_members
 
 CHAT = DIALECTS["openai.chat"]
@@ -72,7 +72,7 @@ def test_only_the_model_changes(body_and_model: tuple[bytes, str], upstream: str
     body, model = body_and_model
     envelope = CHAT.read(body)
     assert envelope.model == model
-    out = upstream_body(CHAT, envelope, target(upstream))
+    out = translate(CHAT, envelope, target(upstream)).body
     assert json.loads(out) == json.loads(body) | {"model": upstream}
     start, end = envelope.model_span
     assert json.loads(body[start:end]) == model
@@ -120,7 +120,7 @@ def test_duplicates_of_other_keys_pass(data: st.DataObject, key: str) -> None:
 def test_the_model_is_found_wherever_it_stands(body: bytes) -> None:
     start, end = CHAT.read(body).model_span
     assert body[start:end] == b'"m"'
-    assert upstream_body(CHAT, CHAT.read(body), target("other")) == body[:start] + b'"other"' + body[end:]
+    assert translate(CHAT, CHAT.read(body), target("other")).body == body[:start] + b'"other"' + body[end:]
 
 
 @pytest.mark.parametrize(
@@ -209,13 +209,13 @@ def test_usage_is_asked_for_in_a_stream(options: Any, wanted: Any, order: int, s
     if options != "absent":
         request["stream_options"] = options
     body = json.dumps(dict([*request.items()][::order]), separators=separators).encode()
-    out = upstream_body(CHAT, CHAT.read(body), target("up"))
+    out = translate(CHAT, CHAT.read(body), target("up")).body
     assert json.loads(out) == request | {"model": "up", "stream_options": wanted}
 
 
 def test_usage_that_the_client_asked_for_leaves_the_body_alone() -> None:
     body = b'{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true,"x":1}}'
-    assert upstream_body(CHAT, CHAT.read(body), target("m")) is body
+    assert translate(CHAT, CHAT.read(body), target("m")).body is body
 
 
 @given(st.binary(max_size=200) | texts.map(str.encode))

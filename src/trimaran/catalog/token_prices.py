@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any
 
 import msgspec
 
+from trimaran.catalog.clauses import Clause, matches
 from trimaran.types import PriceTier, TokenPrice
 
 __all__ = ["ModelFacts", "known_providers_of", "model_facts", "price_table_version", "token_price"]
@@ -44,7 +44,6 @@ _ALIASES = {
 _LONGEST_NAME = 256
 """Names come from clients; no priced model's name is longer than 100 characters."""
 
-Clause = str | list[Any]
 Tier = list[int | None]
 
 
@@ -59,7 +58,8 @@ class ModelFacts(msgspec.Struct, frozen=True):
     """``None``: the table does not know it."""
     caveats: tuple[str, ...]
     """What can make the true price differ: ``time_of_day`` (the dearest hour is in the table), ``by_service_tier``,
-    ``by_processing`` (batch), ``rounded``, or a billed unit that is not a text token (``web_searches_kcount``)."""
+    ``by_processing`` (batch), ``rounded``, or a billed unit that the table has no column for (``web_searches_kcount``;
+    ``cache_audio_read_mtok``: cached audio is billed at less than it is charged here)."""
 
 
 class _Row(msgspec.Struct, array_like=True):
@@ -88,7 +88,7 @@ class _Provider(msgspec.Struct):
         for position, clause in self.patterns:
             if position >= best:
                 break
-            if _matches(clause, name):
+            if matches(clause, name):
                 best = position
                 break
         return self.models[best] if best < len(self.models) else None
@@ -153,7 +153,7 @@ def known_providers_of(model: str) -> tuple[str, ...]:
     """Ids of the providers that sell ``model`` at a known price: its home first, then in the table's order."""
     name = model.lower()
     sellers = [provider for provider in _file().providers if token_price(provider, model) is not None]
-    return tuple(sorted(sellers, key=lambda p: not any(_matches(clause, name) for clause in _provider(p).home)))
+    return tuple(sorted(sellers, key=lambda p: not any(matches(clause, name) for clause in _provider(p).home)))
 
 
 @cache
@@ -192,24 +192,6 @@ def _find(provider: str, model: str) -> tuple[str, _Row] | None:
 def _sellers(provider: str) -> Iterator[str]:
     yield provider
     yield from _provider(provider).fallbacks
-
-
-def _matches(clause: Clause, name: str) -> bool:
-    if isinstance(clause, list):
-        parts = (_matches(part, name) for part in clause[1:])
-        return all(parts) if clause[0] == "&" else any(parts)
-    operator, text = clause[0], clause[1:]
-    match operator:
-        case "=":
-            return name == text
-        case "^":
-            return name.startswith(text)
-        case "$":
-            return name.endswith(text)
-        case "*":
-            return text in name
-        case _:
-            return re.search(text, name) is not None
 
 
 def _tier(cells: Tier) -> PriceTier:

@@ -127,14 +127,16 @@ def _rows(choices: list[Choice]) -> list[Any]:
 
 def _show(choices: list[Choice]) -> None:
     print_table(
-        ["try", "target", "ttft", "per token", "whole", "in flight", "circuit", "seen", "why"],
+        ["try", "target", "cost", "ttft", "per token", "whole", "SLO", "in flight", "circuit", "seen", "why"],
         [
             [
                 str(row.place) if row.place else "-",
                 row.target,
+                "unknown" if row.cost_usd is None else f"${row.cost_usd:.6f}",
                 f"{row.ttft_s * 1000:.0f} ms",
                 f"{row.tpot_s * 1000:.1f} ms",
                 f"{row.total_s:.2f} s",
+                {True: "meets", False: "misses", None: "-"}[row.meets_slo],
                 str(row.in_flight),
                 row.circuit,
                 str(row.samples),

@@ -18,6 +18,7 @@ from trimaran.config.loader import combined, environment_name, find_file, load, 
 from trimaran.config.masking import closest, quote
 from trimaran.config.reading import dotted
 from trimaran.config.settings import (
+    CapabilitiesConfig,
     Config,
     KeyConfig,
     LedgerConfig,
@@ -30,6 +31,7 @@ from trimaran.config.settings import (
 
 __all__ = [
     "CLIENT_KEY_VARIABLE",
+    "CapabilitiesConfig",
     "Config",
     "KeyConfig",
     "LedgerConfig",

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from trimaran.config.masking import closest
 from trimaran.config.reading import Path, dotted
-from trimaran.config.settings import Config, KeyConfig, ServerConfig
+from trimaran.config.settings import CapabilitiesConfig, Config, KeyConfig, ModelConfig, ServerConfig
 from trimaran.errors import ConfigError
 from trimaran.types import Secret
 
@@ -93,18 +94,45 @@ class Checker:
                     self._problem(
                         path, "a model for any name cannot have limits or an SLO of its own", "set them in limits"
                     )
+                if model.weights:
+                    self._problem((*path, "weights"), "a model for any name has one target", "remove them")
             elif open_targets:
                 self._problem(
                     (*path, "targets"), "a target for any name needs a model for any name", f"call the model {name}/*"
                 )
-            if model.slo:
-                self.warnings.append(f"{dotted((*path, 'slo'))} is recorded, but nothing acts on it in this version")
+            elif model.weights:
+                self._weights(path, model)
+            if model.slo and model.strategy != "cheapest":
+                self.warnings.append(
+                    f"{dotted((*path, 'slo'))} is recorded, but only the strategy cheapest acts on it, not {model.strategy}"
+                )
+
+    def _weights(self, path: Path, model: ModelConfig) -> None:
+        if model.strategy != "weighted":
+            self._problem(
+                (*path, "weights"), f"the strategy {model.strategy} has no use for them", "write strategy: weighted"
+            )
+        for target in model.weights:
+            if target not in model.targets:
+                near = closest(target, model.targets)
+                meant = f"did you mean {near}? " if near else ""
+                self._problem(
+                    (*path, "weights", target),
+                    "is none of the model's targets",
+                    f"{meant}Targets: {', '.join(model.targets)}",
+                )
+        if not any(model.weights.get(target, 1.0) for target in model.targets):
+            self._problem(
+                (*path, "weights"), "all weights are 0, so nothing would be drawn", "give one target at least 1"
+            )
 
     def _providers(self) -> None:
         for name, provider in self._config.providers.items():
             path: Path = ("providers", name)
             if name == "pool":
                 self._problem(path, "the name pool is taken: pool/... means replicas", "choose another name")
+            for model, stated in provider.capabilities.items():
+                self._capabilities((*path, "capabilities", model), stated)
             lowered = [header.lower() for header in provider.headers]
             for header in provider.headers:
                 here: Path = (*path, "headers", header)
@@ -114,6 +142,14 @@ class Checker:
                     self._problem(here, "there are two credentials", "keep api_key or this header")
                 elif lowered.count(header.lower()) > 1:
                     self._problem(here, "the header is written twice", "keep one of them")
+
+    def _capabilities(self, path: Path, stated: CapabilitiesConfig) -> None:
+        for index, feature in enumerate(stated.lacks):
+            here: Path = (*path, "lacks", index)
+            if feature in stated.has:
+                self._problem(here, f"{feature} stands in has, too", "keep one of them")
+            if feature == "reasoning" and stated.reasoning:
+                self._problem(here, "reasoning cannot be lacking and be set", "remove it, or the setting reasoning")
 
     def _keys(self) -> dict[str, KeyConfig]:
         found: dict[str, KeyConfig] = {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from trimaran.config.masking import closest, quote
+from trimaran.config.reading import Path, Reader
 from trimaran.config.setting import Scalar, SecretText
+from trimaran.config.source import Node
 from trimaran.config.units import (
     NANOS_PER_USD,
     PICOS_PER_USD,
@@ -33,25 +36,49 @@ __all__ = [
     "SECRET",
     "TAG",
     "TARGET",
+    "TARGET_NAME",
     "TOKEN_PRICE",
     "URL",
+    "OneOf",
     "count",
     "duration",
     "name",
     "size",
     "text",
+    "weight",
 ]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 PROVIDER_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 EXACT_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}"
 MODEL_NAME = EXACT_NAME + r"|[a-z0-9][a-z0-9_-]{0,63}/\*"
-_TARGET = r"[a-z0-9][a-z0-9_-]{0,63}/(?:\*|[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,199})"
+TARGET_NAME = r"[a-z0-9][a-z0-9_-]{0,63}/(?:\*|[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,199})"
 
+_DECIMAL = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
 _INTEGER = re.compile(r"[0-9]{1,15}")
 _HOST = re.compile(r"\[?[A-Za-z0-9.:_-]{1,253}\]?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+class OneOf(Scalar):
+    """One of a few words. ``what`` says what they name: ``feature``."""
+
+    def __init__(self, words: Iterable[str], *, what: str, example: str) -> None:
+        self._words = tuple(words)
+        self._what = what
+        expected = f"one of {', '.join(self._words)}"
+        super().__init__(str, expected=expected, example=example, schema={"enum": list(self._words)}, show=_shown)
+
+    def read(self, node: Node, path: Path, reader: Reader) -> str:
+        text, used = self.text(node, path, reader)
+        if text not in self._words:
+            # What came by reference may be a credential that was meant for another place.
+            near = closest(text, self._words)
+            shown = "" if used else f" {quote(text)}"
+            meant = f"did you mean {near}? " if near else ""
+            reader.fail(node, path, f"unknown {self._what}{shown}", f"{meant}Known: {', '.join(self._words)}")
+        return text
 
 
 def count(least: int, most: int, *, example: str) -> Scalar:
@@ -65,6 +92,19 @@ def count(least: int, most: int, *, example: str) -> Scalar:
 
     schema = {"type": "integer", "minimum": least, "maximum": most}
     return Scalar(parse, expected=expected, example=example, schema=schema)
+
+
+def weight(most: int, *, example: str) -> Scalar:
+    """A number from 0, with up to three decimals."""
+    expected = f"a number from 0 to {most}, with up to three decimals"
+
+    def parse(text: str) -> float:
+        if _DECIMAL.fullmatch(text) is None or float(text) > most:
+            raise ValueError(expected)
+        return float(text)
+
+    schema = {"type": "number", "minimum": 0, "maximum": most}
+    return Scalar(parse, expected=expected, example=example, schema=schema, show=lambda value: f"{value:g}")
 
 
 def duration(least: float, most: float, *, example: str) -> Scalar:
@@ -224,7 +264,7 @@ TOKEN_PRICE = _scalar(
 SECRET = SecretText(expected="a reference to a credential", example='"${MY_API_KEY}"')
 TAG = text(256, expected="text", example="platform")
 TARGET = name(
-    _TARGET,
+    TARGET_NAME,
     expected="a target, written provider/model (or provider/* where every model of it is meant)",
     example="openai/gpt-4o-mini",
 )

@@ -132,15 +132,18 @@ class SecretText(Scalar):
 
 
 class Listing:
-    """A list of values of one kind, without repetition."""
+    """A list of values of one kind, without repetition. With ``single``, one value may be written without the list."""
 
-    def __init__(self, item: Kind, *, expected: str, example: str, least: int = 0) -> None:
+    def __init__(self, item: Kind, *, expected: str, example: str, least: int = 0, single: bool = False) -> None:
         self.item = item
         self.expected = expected
         self.example = example
         self._least = least
+        self._single = single
 
     def read(self, node: Node, path: Path, reader: Reader) -> tuple[Any, ...]:
+        if node.kind == TEXT and self._single:
+            return (self.item.read(node, path, reader),)
         if node.kind != LIST:
             reader.fail(node, path, f"expected {self.expected}, found {_found(node)}", f"for example: {self.example}")
         values: list[Any] = []
@@ -160,7 +163,8 @@ class Listing:
 
     def schema(self) -> dict[str, Any]:
         found: dict[str, Any] = {"type": "array", "items": self.item.schema(), "uniqueItems": True}
-        return found | ({"minItems": self._least} if self._least else {})
+        found |= {"minItems": self._least} if self._least else {}
+        return {"anyOf": [self.item.schema(), found]} if self._single else found
 
     def show(self, value: Any) -> str:
         return "[" + ", ".join(self.item.show(item) for item in value) + "]"

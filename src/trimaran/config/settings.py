@@ -25,19 +25,23 @@ from trimaran.config.kinds import (
     SECRET,
     TAG,
     TARGET,
+    TARGET_NAME,
     TOKEN_PRICE,
     URL,
+    OneOf,
     count,
     duration,
     name,
     size,
     text,
+    weight,
 )
 from trimaran.config.reading import Path, dotted
 from trimaran.config.setting import Group, Listing, Refused, Setting, Table
-from trimaran.types import DEFAULT_TENANT, Limits, Secret, ServerLimits
+from trimaran.types import DEFAULT_TENANT, FEATURES, Limits, Secret, ServerLimits
 
 __all__ = [
+    "CapabilitiesConfig",
     "Config",
     "KeyConfig",
     "LedgerConfig",
@@ -195,6 +199,28 @@ class PriceConfig(msgspec.Struct, frozen=True, kw_only=True):
             default="the price of output",
         ),
     ] = None
+    audio_input_picos: Annotated[
+        int | None,
+        Setting(
+            kind=TOKEN_PRICE,
+            what="Price of input tokens that are audio, cached ones included.",
+            why="Audio usually costs several times what text costs.",
+            unit="USD for a number of tokens",
+            reason="unknown is not free",
+            default="the price of input",
+        ),
+    ] = None
+    audio_output_picos: Annotated[
+        int | None,
+        Setting(
+            kind=TOKEN_PRICE,
+            what="Price of output tokens that are audio.",
+            why="Audio usually costs several times what text costs.",
+            unit="USD for a number of tokens",
+            reason="unknown is not free",
+            default="the price of output",
+        ),
+    ] = None
     request_nanos: Annotated[
         int,
         Setting(
@@ -226,6 +252,67 @@ class PriceConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
 
 
+_FEATURE = OneOf(FEATURES, what="feature", example="vision")
+
+
+class CapabilitiesConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model can do at one provider, where the catalogue does not know it or the provider cuts something off."""
+
+    has: Annotated[
+        tuple[str, ...],
+        Setting(
+            kind=Listing(_FEATURE, expected="a list of features", example="[tools, vision]"),
+            what=f"Features it has: {', '.join(f'`{name}`' for name in FEATURES)}.",
+            why="A feature that it is said to lack is refused; this corrects the catalogue.",
+            reason="what is unknown is sent and tried",
+            default="the catalogue's",
+        ),
+    ] = ()
+    lacks: Annotated[
+        tuple[str, ...],
+        Setting(
+            kind=Listing(_FEATURE, expected="a list of features", example="[tools, vision]"),
+            what="Features it lacks. A request that needs one of them goes to another target or is refused.",
+            why="Without it such a request costs an attempt, or is answered wrongly.",
+            reason="what is unknown is sent and tried",
+            default="the catalogue's",
+        ),
+    ] = ()
+    context_tokens: Annotated[
+        int | None,
+        Setting(
+            kind=count(1, 100_000_000, example="32768"),
+            what="How many tokens its context holds, input and output together.",
+            why="A server started with a shorter context than the model's own refuses what the model could read.",
+            unit="tokens",
+            reason="what is unknown is sent and tried",
+            default="the catalogue's",
+        ),
+    ] = None
+    max_output_tokens: Annotated[
+        int | None,
+        Setting(
+            kind=count(1, 100_000_000, example="8192"),
+            what="Its longest answer. Goes before the provider's `max_output_tokens`.",
+            why="A request for a longer one goes to another target or is refused; `anthropic.messages` needs a limit.",
+            unit="tokens",
+            reason="what is unknown is sent and tried",
+            default="the catalogue's",
+        ),
+    ] = None
+    reasoning: Annotated[
+        str,
+        Setting(
+            kind=OneOf(("effort", "budget", "adaptive"), what="way to set reasoning", example="effort"),
+            what="How its reasoning is set: by `effort`, by a `budget` of tokens, or `adaptive` (effort, and the model "
+            "decides when).",
+            why="A translated request must set it in the model's own way.",
+            reason="known models have theirs",
+            default="the catalogue's",
+        ),
+    ] = ""
+
+
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A provider: a known one with something changed, or a new one that speaks a known dialect."""
 
@@ -233,16 +320,17 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Setting(
             kind=Listing(
-                name(r"[a-z0-9]+(?:\.[a-z0-9]+)*", expected="a dialect", example="openai.chat"),
-                expected="a list of dialects",
+                name(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*", expected="a dialect", example="openai.chat"),
+                expected="a dialect or a list of dialects",
                 example="[openai.chat, openai.embeddings]",
                 least=1,
+                single=True,
             ),
             what="The wire APIs it speaks. A request in one of them passes as it is; any other one is translated into the "
             "first that can carry it.",
             why="They decide what is sent and how the answer is read.",
             reason="most servers that are not a vendor's own speak openai.chat",
-            default="the known provider's own, else openai.chat",
+            default="the known provider's own, else openai.chat and openai.embeddings",
         ),
     ] = ()
     base_url: Annotated[
@@ -332,6 +420,23 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
             default="the catalogue's",
         ),
     ] = {}
+    capabilities: Annotated[
+        dict[str, CapabilitiesConfig],
+        Setting(
+            kind=Table(
+                Group(CapabilitiesConfig, expected="what one model can do", example="{has: [tools], lacks: [vision]}"),
+                key=_UPSTREAM_NAME,
+                key_expected="a model's name at the provider",
+                expected="model names with what they can do",
+                example="capabilities: {my-model: {has: [tools], lacks: [vision], context_tokens: 32768}}",
+            ),
+            what="What its models can do, where the catalogue does not know them or is wrong. Anything left out keeps the "
+            "catalogue's value.",
+            why="A request is sent only where it can be answered; a model of your own is known to you alone.",
+            reason="the catalogue knows the public models; what it does not know is sent and tried",
+            default="the catalogue's",
+        ),
+    ] = {}
     simulated: Annotated[
         bool,
         Setting(
@@ -359,11 +464,29 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Setting(
             kind=name(r"[a-z][a-z_]{0,31}", expected="the name of a strategy", example="fastest"),
-            what="How the order of targets is decided: `fastest` predicts it for each request, `ordered` keeps yours.",
-            why="Speed and a fixed preference are different wishes.",
+            what="How the order of targets is decided for each request: `fastest` by the predicted time, `cheapest` by the "
+            "predicted cost among the targets that keep the SLO, `weighted` by a draw, `ordered` as they are listed.",
+            why="Speed, cost and a fixed preference are different wishes.",
             reason="it is what a router is for, and it needs no tuning",
         ),
     ] = "fastest"
+    weights: Annotated[
+        dict[str, float],
+        Setting(
+            kind=Table(
+                weight(1_000_000, example="3"),
+                key=TARGET_NAME,
+                key_expected="one of the model's targets, such as openai/gpt-4o-mini",
+                expected="targets with their weights",
+                example="weights: {openai/gpt-4o-mini: 3, groq/llama-3.3-70b-versatile: 1}",
+            ),
+            what="Shares of the traffic, for the strategy `weighted`: a target with 3 gets three times as much as one with "
+            "1. A weight of 0 keeps it for when no other can answer.",
+            why="A new target is tried on a small share first, and a contract is used in the share it was signed for.",
+            reason="without a wish, all are equal",
+            default="1 for each target",
+        ),
+    ] = {}
     slo: Annotated[
         dict[str, float],
         Setting(
@@ -374,8 +497,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
                 expected="percentiles with durations",
                 example="slo: {ttft_p95: 1s}",
             ),
-            what="How fast it should answer, by percentile. Recorded; nothing acts on it in this version.",
-            why="Stated once, for reports and planning. To cut requests off, use limits.",
+            what="How fast it should answer, by percentile. The strategy `cheapest` asks only targets that are predicted to "
+            "keep it, and the fastest where none is; the other strategies do not look at it.",
+            why="The cheapest target is often the slowest. To cut requests off, use limits.",
             unit="duration",
             reason="only you know what your users accept",
             default="none",

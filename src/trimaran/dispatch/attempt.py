@@ -12,7 +12,7 @@ import msgspec
 
 from trimaran.errors import AttemptError, MalformedAnswer, NoFirstToken, StreamStalled
 from trimaran.types import Limits, Usage
-from trimaran.wire import StreamRelay, stream_relay, unary_answer
+from trimaran.wire import StreamRelay, Translation
 
 if TYPE_CHECKING:
     from trimaran.dispatch.call import Call
@@ -39,6 +39,7 @@ class Attempt(msgspec.Struct, eq=False):
     started_s: float
     bound: int | None
     """The most it can cost, in nano-dollars; ``None`` is unknown."""
+    translation: Translation
     sent_s: float = 0.0
     first_s: float = 0.0
     status: int = 0
@@ -69,7 +70,7 @@ class Attempt(msgspec.Struct, eq=False):
         self.headers = headers
         call = self.call
         if status == 200 and call.inbound.envelope.stream:
-            self.relay = stream_relay(call.inbound.dialect, call.inbound.envelope, self.runtime.target)
+            self.relay = self.translation.relay()
 
     def on_data(self, data: bytes) -> None:
         if self.ended:
@@ -152,8 +153,8 @@ class Attempt(msgspec.Struct, eq=False):
 
     def settle_usage(self) -> None:
         """Fix ``usage``: what the target reported, otherwise an estimate from what was seen, marked as such."""
-        if self.usage is not None or not self.sent_s:
-            # Known, or nothing has been sent: then there is nothing to pay.
+        if self.usage is not None or not self.sent_s or self.translation.dialect.free:
+            # Known, or nothing has been sent, or nothing is charged: then there is nothing to pay.
             return
         relay = self.relay
         if relay is not None:
@@ -189,7 +190,7 @@ class Attempt(msgspec.Struct, eq=False):
 
     def _answer(self, body: bytes) -> None:
         call = self.call
-        out, self.usage, self.finish_reason = unary_answer(call.inbound.dialect, self.runtime.target, body)
+        out, self.usage, self.finish_reason = self.translation.answer(body)
         call.attempt_done(self, out)
 
     def _refusal(self, body: bytes) -> AttemptError:
@@ -203,4 +204,5 @@ class Attempt(msgspec.Struct, eq=False):
         if 200 <= self.status < 400:
             return MalformedAnswer(f"unexpected status {self.status}", upstream_status=self.status)
         body = self.runtime.scrub(body)
-        return self.runtime.dialect.read_error(self.status, retry_after or None, content_type.decode("latin-1"), body)
+        dialect = self.translation.dialect
+        return dialect.read_error(self.status, retry_after or None, content_type.decode("latin-1"), body)

@@ -17,23 +17,34 @@ import msgspec
 
 from trimaran.catalog import cost_nanos
 from trimaran.dispatch.attempt import Attempt
+from trimaran.dispatch.refusal import no_target
 from trimaran.errors import (
     AllAttemptsFailed,
     AttemptError,
     CostCapExceeded,
     DeadlineExceeded,
-    LimitExceeded,
     RateLimited,
     Rejected,
     RequestError,
     Retry,
     TrimaranError,
-    Unavailable,
+    UnsupportedFeature,
 )
 from trimaran.ledger.records import CANCELLED, FAILED, OK, REJECTED, PriceUsed, Settled, Started
-from trimaran.routing import Abandoned, Choice, Completed, Failed, FirstToken, RouteRequest, Sent, learn, order
-from trimaran.types import Limits
-from trimaran.wire import Dialect, Envelope, upstream_body
+from trimaran.routing import (
+    Abandoned,
+    Choice,
+    Completed,
+    Failed,
+    FirstToken,
+    RouteRequest,
+    Sent,
+    learn,
+    order,
+    prefix_hashes,
+)
+from trimaran.types import Limits, feature_mask
+from trimaran.wire import Dialect, Envelope, translate
 
 if TYPE_CHECKING:
     from trimaran.dispatch.dispatcher import Dispatcher
@@ -54,6 +65,14 @@ PAUSE_HERE_S = 0.1
 
 MAX_WAIT_S = 20.0
 """The longest that a request waits for a lone rate-limited target to reopen; beyond it the client is told instead."""
+
+BYTES_PER_TOKEN_AT_MOST = 16
+"""A token of any text is shorter than this on average, escapes and white space included: the body's length over it is a
+number of tokens that the prompt surely has."""
+
+_AUDIO = feature_mask("audio")
+_MEDIA = feature_mask("vision", "documents", "audio")
+"""Base64 in a body says nothing of tokens."""
 
 LINGER_S = 1.0
 """How long a connection may take to finish its body after the end marker before it is dropped."""
@@ -85,6 +104,8 @@ class Call(msgspec.Struct, eq=False):
     attempt: Attempt | None = None
     """The one under way, or the last one."""
     attempts: int = 0
+    routed: RouteRequest | None = None
+    """The request as routing sees it."""
     choices: list[Choice] = []
     committed: bool = False
     done: bool = False
@@ -94,7 +115,8 @@ class Call(msgspec.Struct, eq=False):
     tried: dict[str, int] = {}
     """How often each target was asked."""
     errors: list[tuple[str, TrimaranError]] = []
-    refused: RequestError | None = None
+    refused: list[tuple[str, RequestError]] = []
+    """Targets whose dialect cannot carry the request, with the reason. Nothing was sent there."""
     spent_nanos: int = 0
     resume_at: float = 0.0
     resume_choice: Choice | None = None
@@ -135,12 +157,24 @@ class Call(msgspec.Struct, eq=False):
 
     def start(self) -> None:
         """Order the targets and send the first attempt."""
+        inbound = self.inbound
+        if inbound.envelope.stateful and inbound.route.ambiguous(inbound.dialect):
+            self._fail(
+                UnsupportedFeature(
+                    f"the request goes on from something that a provider stored, and several providers of "
+                    f"{inbound.envelope.model!r} could be the one; send the whole conversation, or ask for a model with one "
+                    "such target"
+                )
+            )
+            return
         self._order(self.started_s)
         self._next(self.started_s)
 
     def unary_limit_s(self) -> float:
         """How long an answer that is not streamed may take."""
-        tokens = self.inbound.envelope.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+        tokens = self.inbound.envelope.max_output_tokens
+        if tokens is None:
+            tokens = DEFAULT_OUTPUT_TOKENS
         return self.inbound.limits.ttft_s + UNARY_S_PER_TOKEN * tokens
 
     def tick(self, now: float) -> None:
@@ -190,6 +224,7 @@ class Call(msgspec.Struct, eq=False):
         attempt.settle_usage()
         usage = attempt.usage
         choice = attempt.choice
+        routed = self.routed
         learn(
             self.dispatcher.state,
             Completed(
@@ -200,6 +235,9 @@ class Call(msgspec.Struct, eq=False):
                 self.inbound.envelope.input_tokens,
                 choice.in_flight,
                 choice.probe,
+                None if usage is None or attempt.estimated else usage.cached_read_tokens,
+                choice.predicted_cached_tokens,
+                routed.prefixes if routed is not None else (),
             ),
             now,
         )
@@ -236,11 +274,12 @@ class Call(msgspec.Struct, eq=False):
     # deciding
 
     def _order(self, now: float) -> None:
-        inbound = self.inbound
-        envelope = inbound.envelope
         dispatcher = self.dispatcher
-        request = RouteRequest(envelope.input_tokens, envelope.max_output_tokens, envelope.stream)
-        self.choices = order(request, inbound.route.policy, dispatcher.state, now, dispatcher.random())
+        policy = self.inbound.route.policy
+        request = self.routed
+        if request is None:
+            request = self.routed = _route_request(self.inbound.envelope, policy.wants_prefixes)
+        self.choices = order(request, policy, dispatcher.state, now, dispatcher.random())
 
     def _again(self, attempt: Attempt, error: AttemptError, now: float) -> None:
         """Decide on the next attempt after a failure that another attempt may mend."""
@@ -248,8 +287,9 @@ class Call(msgspec.Struct, eq=False):
             self._give_up()
             return
         self._order(now)
-        here = error.retry is Retry.HERE and self.tried[attempt.runtime.id] == 1
-        if here and any(c.admitted and c.target == attempt.runtime.id for c in self.choices):
+        target = attempt.choice.target
+        here = error.retry is Retry.HERE and self.tried[target] == 1
+        if here and any(choice.admitted and choice.target == target for choice in self.choices):
             pause_s = PAUSE_HERE_S * (1.0 + self.dispatcher.random()) if error.upstream_status else 0.0
             self._wait(attempt.choice, now, pause_s)
             return
@@ -268,7 +308,7 @@ class Call(msgspec.Struct, eq=False):
                 return True
         if self.errors:
             return False
-        self._fail(self.refused or self._no_target())
+        self._fail(no_target(self.inbound.envelope.model, self.choices, self.refused, now))
         return True
 
     def _wait(self, choice: Choice, now: float, pause_s: float) -> None:
@@ -286,28 +326,32 @@ class Call(msgspec.Struct, eq=False):
         runtime = inbound.route.targets[target]
         envelope = inbound.envelope
         try:
-            body = upstream_body(inbound.dialect, envelope, runtime.target)
+            translation = translate(inbound.dialect, envelope, runtime.target)
         except RequestError as error:
-            self.refused = error
+            self.refused = [*self.refused, (target, error)]
             self.tried[target] = 0
             return False
         # A token stands for at least one byte, so the body's length bounds the input tokens.
-        bound = runtime.bound_nanos(len(envelope.body), envelope.max_output_tokens)
+        dialect = translation.dialect
+        bound: int | None = 0
+        if not dialect.free:
+            audio = envelope.needs & _AUDIO != 0
+            bound = runtime.bound_nanos(len(envelope.body), envelope.max_output_tokens, audio)
         limits = inbound.limits
         if limits.max_cost_nanos is not None and not self._fits(runtime, bound, limits.max_cost_nanos):
             return True
         self.attempts = number = self.attempts + 1
         self.tried[target] = self.tried.get(target, 0) + 1
-        self.attempt = attempt = Attempt(self, number, runtime, choice, now, bound)
+        self.attempt = attempt = Attempt(self, number, runtime, choice, now, bound, translation)
         dispatcher = self.dispatcher
         if not runtime.price_noted:
             runtime.price_noted = True
             if runtime.price is not None:
-                dispatcher.journal.append(PriceUsed(target, runtime.price))
+                dispatcher.journal.append(PriceUsed(runtime.id, runtime.price))
         dispatcher.journal.append(self._started(attempt))
         learn(dispatcher.state, Sent(target, envelope.input_tokens, choice.probe), now)
-        forwarded = inbound.forwarded if runtime.dialect is inbound.dialect else b""
-        payload = runtime.payload(forwarded, body)
+        forwarded = inbound.forwarded if dialect is inbound.dialect else b""
+        payload = runtime.payload(dialect, forwarded, translation.body)
         attempt.handle = dispatcher.upstream.send(runtime, payload, attempt, limits.connect_s)
         return True
 
@@ -341,16 +385,6 @@ class Call(msgspec.Struct, eq=False):
             self._fail(self.errors[0][1])
         else:
             self._fail(AllAttemptsFailed(self.errors))
-
-    def _no_target(self) -> TrimaranError:
-        reasons = "; ".join(f"{choice.target}: {choice.reason}" for choice in self.choices)
-        message = f"no target of {self.inbound.envelope.model!r} can take a request now ({reasons})"
-        again = min((choice.retry_at for choice in self.choices if choice.retry_at), default=0.0)
-        retry_after_s = max(0.0, again - self.now()) if again else None
-        # Healthy targets that asked for a pause are a matter of rate; with a broken one among them it is more than that.
-        resting = self.choices and all(choice.circuit == "closed" for choice in self.choices)
-        kind = LimitExceeded if resting else Unavailable
-        return kind(message, retry_after_s=retry_after_s)
 
     def _fail(self, error: TrimaranError) -> None:
         self._close()
@@ -427,7 +461,7 @@ class Call(msgspec.Struct, eq=False):
             target.provider,
             target.upstream_model,
             inbound.dialect.name,
-            target.dialects[0],
+            attempt.translation.dialect.name,
             envelope.stream,
             target.simulated,
             attempt.bound,
@@ -486,6 +520,20 @@ class Call(msgspec.Struct, eq=False):
             cost,
             self.attempts,
         )
+
+
+def _route_request(envelope: Envelope, wants_prefixes: bool) -> RouteRequest:
+    """What decides where a request goes."""
+    body = envelope.body
+    return RouteRequest(
+        envelope.input_tokens,
+        envelope.max_output_tokens,
+        envelope.stream,
+        envelope.needs,
+        0 if envelope.needs & _MEDIA else len(body) // BYTES_PER_TOKEN_AT_MOST,
+        envelope.answers,
+        prefix_hashes(body, *envelope.prompt_span) if wants_prefixes and envelope.prompt_span[1] else (),
+    )
 
 
 class _Nobody:

@@ -15,7 +15,7 @@ from trimaran.dispatch.call import Call, Inbound
 from trimaran.dispatch.ports import Clock, Journal, Metrics, Sink, Upstream
 from trimaran.dispatch.runtime import Route, Routes
 from trimaran.errors import TrimaranError
-from trimaran.routing import Choice, RouteRequest, State, order
+from trimaran.routing import Choice, RouteRequest, State, appraise, order
 from trimaran.types import Limits, Snapshot
 
 __all__ = ["Dispatcher", "SystemClock", "tighten"]
@@ -95,7 +95,8 @@ class Dispatcher:
     def explain(self, model: str, input_tokens: int, max_output_tokens: int | None) -> list[Choice]:
         """The order in which a request of this size would be tried now. Nothing is sent and nothing is learnt."""
         request = RouteRequest(input_tokens, max_output_tokens, True)
-        return order(request, self.route(model).policy, self.state, self.now(), self.random())
+        policy, state, now = self.route(model).policy, self.state, self.now()
+        return appraise(order(request, policy, state, now, self.random()), request, policy, state, now)
 
     def tick(self) -> None:
         """Check the limits of every call under way."""

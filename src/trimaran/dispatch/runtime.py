@@ -10,16 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+import msgspec
+
 from trimaran.catalog import bound_nanos
 from trimaran.dispatch.snapshot import resolve
 from trimaran.providers import default_headers, signer
+from trimaran.routing import Policy, build_policy
 from trimaran.types import Limits, ModelPolicy, Snapshot, Target
-from trimaran.wire import DIALECTS
+from trimaran.wire import DIALECTS, Dialect
 
 __all__ = ["Route", "Routes", "TargetRuntime"]
 
 DEFAULT_OUTPUT_TOKENS = 16_384
 """Taken as the most an answer can have where neither client nor target says; no provider generates more by default."""
+
+_COUNTING = " (counting)"
 
 MAX_DYNAMIC_ROUTES = 1024
 """Routes made for names behind a wildcard that are remembered; a client can invent names without end."""
@@ -29,12 +34,9 @@ class TargetRuntime:
     """One target, ready to be called."""
 
     __slots__ = (
-        "_defaults",
-        "_path",
+        "_doors",
         "_secret",
         "_signer",
-        "_start",
-        "dialect",
         "id",
         "origin",
         "price",
@@ -48,55 +50,97 @@ class TargetRuntime:
         self.price = target.price
         self.price_noted = False
         """The journal holds the price: written once, before the first attempt that is charged by it."""
-        self.dialect = DIALECTS[target.dialects[0]]
         parts = urlsplit(target.base_url)
         host = parts.hostname or ""
         self.origin = (parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80))
-        self._path = parts.path.rstrip("/").encode("ascii") + self.dialect.path
+        prefix, authority = parts.path.rstrip("/").encode("ascii"), parts.netloc.rpartition("@")[2].encode("ascii")
         self._signer = signer(target, secret, headers)
         self._secret = secret.strip().encode()
-        self._defaults = tuple(
-            (b"%b: " % name, b"%b: %b\r\n" % (name, value)) for name, value in default_headers(target.dialects[0])
-        )
-        self._start = (
-            b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
-            b"accept-encoding: identity\r\nuser-agent: trimaran\r\n"
-            % (self._path, parts.netloc.rpartition("@")[2].encode("ascii"))
-        )
+        self._doors = {name: _Door(prefix + DIALECTS[name].path, authority, name) for name in target.dialects}
 
     def scrub(self, body: bytes) -> bytes:
         """A refusal's body without our credential, should the provider repeat it there."""
         return body.replace(self._secret, b"***") if self._secret else body
 
-    def bound_nanos(self, input_tokens: int, max_output_tokens: int | None) -> int | None:
+    def bound_nanos(self, input_tokens: int, max_output_tokens: int | None, audio: bool) -> int | None:
         """The most that an attempt of this size can cost, in nano-dollars; ``None`` where the price is unknown."""
         if self.price is None:
             return None
-        outputs = max_output_tokens or self.target.max_output_tokens or DEFAULT_OUTPUT_TOKENS
-        return bound_nanos(self.price, input_tokens, outputs)
+        outputs = max_output_tokens
+        if outputs is None:
+            outputs = self.target.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+        return bound_nanos(self.price, input_tokens, outputs, audio=audio)
 
-    def payload(self, forwarded: bytes, body: bytes) -> bytes:
+    def payload(self, dialect: Dialect, forwarded: bytes, body: bytes) -> bytes:
         """The whole request: prepared head, the client's allowed headers, our credential, the body.
 
         ``forwarded`` holds header lines with lower-case names, each ended by CRLF. A header that the dialect demands is
         added where the client did not send it.
         """
-        for prefix, line in self._defaults:
+        door = self._doors[dialect.name]
+        for prefix, line in door.defaults:
             if prefix not in forwarded:
                 forwarded += line
-        signed = self._signer.sign(b"POST", self._path, body)
-        return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (self._start, forwarded, signed, len(body), body)
+        signed = self._signer.sign(b"POST", door.path, body)
+        return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (door.start, forwarded, signed, len(body), body)
+
+
+class _Door:
+    """What requests to one target in one dialect begin with."""
+
+    __slots__ = ("defaults", "path", "start")
+
+    def __init__(self, path: bytes, authority: bytes, dialect: str) -> None:
+        self.path = path
+        self.defaults = tuple(
+            (b"%b: " % name, b"%b: %b\r\n" % (name, value)) for name, value in default_headers(dialect)
+        )
+        self.start = (
+            b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
+            b"accept-encoding: identity\r\nuser-agent: trimaran\r\n" % (path, authority)
+        )
 
 
 class Route:
     """A public model as this worker serves it."""
 
-    __slots__ = ("limits", "policy", "targets")
+    __slots__ = ("_ambiguous", "_counting", "limits", "policy", "targets")
 
-    def __init__(self, policy: ModelPolicy, targets: dict[str, TargetRuntime]) -> None:
+    def __init__(self, policy: Policy, targets: dict[str, TargetRuntime]) -> None:
         self.policy = policy
         self.targets = targets
+        """By the key under which routing learns of each: the target's id, and what is asked of it where that is not an
+        answer."""
         self.limits: Limits = policy.limits
+        self._counting: Route | None = None
+        self._ambiguous: dict[str, bool] = {}
+
+    def of_operation(self, operation: str) -> Route:
+        """The same model for another operation. Counting tokens takes a moment and nothing of a model's time, so what it
+        teaches of a target is kept apart from what answers teach."""
+        if operation != "count":
+            return self
+        if self._counting is None:
+            renamed = [msgspec.structs.replace(r.target, id=f"{key}{_COUNTING}") for key, r in self.targets.items()]
+            policy = ModelPolicy(
+                self.policy.name, "fastest", tuple(target.id for target in renamed), self.policy.limits
+            )
+            self._counting = Route(
+                build_policy(policy, renamed), {f"{key}{_COUNTING}": runtime for key, runtime in self.targets.items()}
+            )
+        return self._counting
+
+    def ambiguous(self, dialect: Dialect) -> bool:
+        """Whether several accounts could hold what a provider stored for a client of ``dialect``."""
+        known = self._ambiguous.get(dialect.name)
+        if known is None:
+            holders = {
+                (runtime.target.base_url, runtime.target.credential)
+                for runtime in self.targets.values()
+                if dialect.name in runtime.target.dialects
+            }
+            known = self._ambiguous[dialect.name] = len(holders) > 1
+        return known
 
 
 class Routes:
@@ -122,7 +166,7 @@ class Routes:
 
     def _route(self, model: str) -> Route:
         policy, targets = resolve(self._snapshot, model)
-        return Route(policy, {target.id: self._runtime(target) for target in targets})
+        return Route(build_policy(policy, targets), {target.id: self._runtime(target) for target in targets})
 
     def _runtime(self, target: Target) -> TargetRuntime:
         configured = target.id in self._snapshot.targets

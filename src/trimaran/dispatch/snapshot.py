@@ -13,12 +13,22 @@ from decimal import Decimal
 
 import msgspec
 
-from trimaran.catalog import known_providers_of, price_from_usd, token_price
-from trimaran.config import Config, PriceConfig, ServerConfig, closest, combined, dotted, is_loopback, quote
+from trimaran.catalog import capabilities, known_providers_of, overridden, price_from_usd, token_price
+from trimaran.config import (
+    CapabilitiesConfig,
+    Config,
+    PriceConfig,
+    ServerConfig,
+    closest,
+    combined,
+    dotted,
+    is_loopback,
+    quote,
+)
 from trimaran.errors import ConfigError, UnknownModel
 from trimaran.providers import NOT_YET, PROVIDERS, Endpoint, clean_secret, endpoint, output_limit
 from trimaran.routing import STRATEGIES
-from trimaran.types import KeyRecord, ModelPolicy, Snapshot, Target, TokenPrice
+from trimaran.types import KeyRecord, ModelPolicy, Slo, Snapshot, Target, TokenPrice
 from trimaran.wire import DIALECTS
 
 __all__ = ["build_snapshot", "refuse_loop", "resolve"]
@@ -29,7 +39,6 @@ AUTO = "auto"
 _UPSTREAM_NAME = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,199}")
 """What a client may ask for behind a wildcard: as strict as a configured target's name, so that a log can hold it."""
 
-_STRATEGIES_NOT_YET = frozenset({"cheapest", "weighted"})
 _NAMES_SHOWN = 20
 
 
@@ -87,15 +96,17 @@ def _home_of(snapshot: Snapshot, model: str) -> Target | None:
 
 
 def _concrete(template: Target, upstream: str) -> Target:
-    """The target of one model behind a template, priced by the catalogue."""
+    """The target of one model behind a template, with what the catalogue knows of it."""
     row = PROVIDERS.get(template.provider)
+    known = capabilities(upstream)
     return msgspec.structs.replace(
         template,
         id=f"{template.provider}/{upstream}",
         upstream_model=upstream,
         # A provider of one's own may be called like a vendor and cost something else: unknown.
         price=token_price(row.price_provider, upstream) if row is not None else None,
-        max_output_tokens=template.max_output_tokens or output_limit(template.provider, template.dialects, upstream),
+        max_output_tokens=template.max_output_tokens or output_limit(template.dialects, known),
+        capabilities=known,
     )
 
 
@@ -128,7 +139,8 @@ class _Builder:
             self._configured()
         else:
             self._discovered()
-        self._priced()
+        self._stated()
+        self._unpriced()
         snapshot = Snapshot(
             version=version,
             targets=self._targets,
@@ -171,14 +183,14 @@ class _Builder:
                 target = self._target(text, ("models", name, "targets", index))
                 if target is not None:
                     ids.append(target.id)
-            self._models[name] = ModelPolicy(name, model.strategy, tuple(ids), model.limits.limits())
+            weights = tuple(model.weights.get(target, 1.0) for target in ids) if model.strategy == "weighted" else ()
+            self._models[name] = ModelPolicy(
+                name, model.strategy, tuple(ids), model.limits.limits(), weights, _slo(model.slo)
+            )
 
     def _unknown_strategy(self, name: str, strategy: str) -> None:
         path = ("models", name, "strategy")
         known = ", ".join(STRATEGIES)
-        if strategy in _STRATEGIES_NOT_YET:
-            self._problem(path, f"the strategy {strategy} is not part of this version", f"use one of: {known}")
-            return
         near = closest(strategy, STRATEGIES)
         meant = f"did you mean {near}? " if near else ""
         self._problem(path, f"unknown strategy {quote(strategy)}", f"{meant}Known: {known}")
@@ -217,16 +229,30 @@ class _Builder:
             variables = ", ".join(row.key_env[0] for row in PROVIDERS.values())
             self._warnings.append(f"no provider's credential was found; set one of {variables}, or write providers")
 
-    def _priced(self) -> None:
-        """Targets with a price of their own exist from the start, so that a wildcard finds them, too."""
+    def _stated(self) -> None:
+        """Models with a price or capabilities of their own exist from the start, so that a wildcard finds them, too."""
         for name, provider in self._config.providers.items():
             template = self._templates.get(name)
             if template is None:
                 continue
+            for upstream, capable in provider.capabilities.items():
+                where = self._config.where("providers", name, "capabilities", upstream)
+                target = self._targets.get(f"{name}/{upstream}") or _concrete(template, upstream)
+                self._targets[target.id] = _capable(target, template, capable, where)
             for upstream, stated in provider.prices.items():
                 where = self._config.where("providers", name, "prices", upstream)
                 target = self._targets.get(f"{name}/{upstream}") or _concrete(template, upstream)
                 self._targets[target.id] = msgspec.structs.replace(target, price=_stated_price(stated, where))
+
+    def _unpriced(self) -> None:
+        for name, policy in self._models.items():
+            for target in policy.targets if policy.strategy == "cheapest" else ():
+                if self._targets[target].price is None:
+                    provider, _, upstream = target.partition("/")
+                    self._warnings.append(
+                        f"{dotted(('models', name))}: the price of {target} is unknown, so it is never the cheapest; "
+                        f"state it in {dotted(('providers', provider, 'prices', upstream))}"
+                    )
 
     # Providers
 
@@ -321,6 +347,35 @@ def _tried(found: Endpoint) -> str:
     return ", ".join(found.tried)
 
 
+def _capable(target: Target, template: Target, stated: CapabilitiesConfig, where: str) -> Target:
+    known = overridden(
+        target.capabilities,
+        family=target.upstream_model,
+        source=f"configuration ({where})",
+        has=stated.has,
+        lacks=stated.lacks,
+        context_tokens=stated.context_tokens,
+        max_output_tokens=stated.max_output_tokens,
+        reasoning_control=stated.reasoning,
+    )
+    return msgspec.structs.replace(
+        target,
+        capabilities=known,
+        max_output_tokens=stated.max_output_tokens
+        or template.max_output_tokens
+        or output_limit(target.dialects, known),
+    )
+
+
+def _slo(stated: Mapping[str, float]) -> Slo:
+    """``ttft_p95: 1.0`` as :class:`Slo` says it."""
+    limits: dict[str, list[tuple[float, float]]] = {"ttft": [], "tpot": [], "e2e": []}
+    for name, limit_s in stated.items():
+        measure, _, percent = name.partition("_p")
+        limits[measure].append((int(percent) / 100, limit_s))
+    return Slo(**{measure: tuple(sorted(found)) for measure, found in limits.items()})
+
+
 def _stated_price(stated: PriceConfig, where: str) -> TokenPrice:
     def usd(picos: int | None) -> Decimal | None:
         return None if picos is None else Decimal(picos) / 10**6
@@ -334,5 +389,7 @@ def _stated_price(stated: PriceConfig, where: str) -> TokenPrice:
         cache_write_usd_per_mtok=usd(stated.cache_write_picos),
         cache_write_1h_usd_per_mtok=usd(stated.cache_write_1h_picos),
         reasoning_usd_per_mtok=usd(stated.reasoning_picos),
+        audio_input_usd_per_mtok=usd(stated.audio_input_picos),
+        audio_output_usd_per_mtok=usd(stated.audio_output_picos),
         usd_per_request=Decimal(stated.request_nanos) / 10**9,
     )

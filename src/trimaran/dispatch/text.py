@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
-from trimaran.wire import DIALECTS
+from trimaran.wire import DIALECTS, ChatDialect
 from trimaran.wire.events import Answer, TextDelta
 from trimaran.wire.sse import EventFramer, parse_event
 
 __all__ = ["StreamText", "answer_of"]
 
-_CHAT = DIALECTS["openai.chat"]
+_CHAT = cast(ChatDialect, DIALECTS["openai.chat"])
 
 
 def answer_of(body: bytes) -> Answer:
-    """A whole answer. Raises :class:`~trimaran.errors.MalformedAnswer` where it holds something other than text."""
+    """A whole answer. Raises :class:`~trimaran.errors.MalformedAnswer`."""
     return _CHAT.decode_answer(body)
 
 

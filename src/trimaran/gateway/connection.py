@@ -53,6 +53,8 @@ _JSON = b"application/json"
 
 _SURFACES: dict[bytes, Dialect] = {dialect.path: dialect for dialect in DIALECTS.values()}
 
+_STORED = (b"/v1/responses/", b"/v1/chat/completions/")
+
 _OPENAI = DIALECTS["openai.chat"]
 _ANTHROPIC = DIALECTS["anthropic.messages"]
 
@@ -300,6 +302,8 @@ class Connection(asyncio.Protocol):
         envelope = dialect.read(request.body)
         dispatcher = server.dispatcher
         route = dispatcher.route(envelope.model)
+        if dialect.operation != "chat":
+            route = route.of_operation(dialect.operation)
         if key.models and envelope.model not in key.models:
             raise PermissionDenied(f"this key may not call model {envelope.model!r}", field="model")
         limits = route.limits
@@ -328,6 +332,8 @@ class Connection(asyncio.Protocol):
             self._reply(200, _JSON, self._models(path, key))
         elif path in _SURFACES:
             raise _Status(f"{path.decode()} takes POST, not {request.method.decode()}", 405)
+        elif path.startswith(_STORED):
+            raise UnknownModel("what a provider stored is not served here; ask the provider for it")
         else:
             served = ", ".join(sorted(p.decode() for p in _SURFACES))
             raise UnknownModel(f"nothing is served at {path.decode('latin-1')[:200]}; try {served} or /v1/models")

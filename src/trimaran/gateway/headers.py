@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trimaran.dispatch.call import Call
+    from trimaran.wire import Notes
 
 __all__ = ["MAX_FORWARDED_BYTES", "RARE", "forwarded", "plain_head", "read", "stream_head", "unary_head"]
 
@@ -68,6 +69,9 @@ _PLANS = 1024
 
 MAX_FORWARDED_BYTES = 8192
 """Bound on the forwarded header lines of one request."""
+
+MAX_NOTED_BYTES = 1024
+"""Bound on each of the lines that say what a translation did."""
 
 _Pick = Callable[[dict[bytes, bytes]], tuple[bytes, ...]]
 
@@ -126,13 +130,26 @@ def _picker(names: list[bytes]) -> _Pick:
 def _own(call: Call, upstream: dict[bytes, bytes]) -> bytes:
     """Trimaran's own header lines and the provider's allowed ones."""
     attempt = call.attempt
-    target = attempt.runtime.id.encode("ascii", "replace") if attempt is not None else b""
-    return b"x-trimaran-request-id: %b\r\nx-trimaran-target: %b\r\nx-trimaran-attempts: %d\r\n%b" % (
+    assert attempt is not None
+    notes = attempt.translation.notes
+    return b"x-trimaran-request-id: %b\r\nx-trimaran-target: %b\r\nx-trimaran-attempts: %d\r\n%b%b" % (
         call.inbound.request_id.encode(),
-        target,
+        attempt.runtime.id.encode("ascii", "replace"),
         call.attempts,
+        b"" if notes is None else _noted(notes),
         _returned(upstream),
     )
+
+
+def _noted(notes: Notes) -> bytes:
+    """What a translation did in another way, and what it left out. Names come from the client's own body."""
+    lines = b""
+    for name, values in ((b"x-trimaran-emulated", notes.emulated), (b"x-trimaran-omitted", notes.omitted)):
+        if values:
+            text = ", ".join(values)[:MAX_NOTED_BYTES]
+            clean = "".join(letter if letter.isprintable() else "?" for letter in text)
+            lines += b"%b: %b\r\n" % (name, clean.encode("ascii", "replace"))
+    return lines
 
 
 def unary_head(call: Call, length: int, close: bool) -> bytes:

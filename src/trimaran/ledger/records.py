@@ -2,7 +2,8 @@
 
 Records are arrays in MessagePack. The first element is the kind, the others are the fields in the order written here.
 So fields may only ever be appended, with a default, and a kind never changes its number. A reader gives defaults to the
-shorter arrays of an older writer and ignores what a newer one appended.
+shorter arrays of an older writer and ignores what a newer one appended. In the store, a kind of token that an older
+writer did not count is unknown.
 
 Prompts and answers are not in here, and must not come in: sizes and reasons only.
 

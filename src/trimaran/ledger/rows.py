@@ -55,7 +55,7 @@ _OUTCOME = "status, http_status, error_code, finish_reason, price_version, estim
 _START = "bound_nanos, input_tokens_estimate, max_output_tokens, why, snapshot, worker"
 _END = (
     "settled_ns, outcome, reason, ttft_us, latency_us, input_tokens, output_tokens, cached_read_tokens, "
-    "cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, cost_nanos"
+    "cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, cost_nanos"
 )
 _KEY = "request_id, attempt, tenant, context, started_ns"
 
@@ -196,7 +196,8 @@ def _usage(usage: list[int] | None) -> Sequence[int | None]:
         return _NO_USAGE
     if len(usage) == _USAGE_LENGTH:
         return usage
-    return [*usage[:_USAGE_LENGTH], *[0] * (_USAGE_LENGTH - len(usage))]
+    # A kind that an older writer did not know was not counted: that is not the same as none.
+    return [*usage[:_USAGE_LENGTH], *_NO_USAGE[len(usage) :]]
 
 
 def _price(payload: bytes) -> Values:

@@ -96,5 +96,24 @@ CREATE TABLE journal_offsets (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (_V1,)
+_V2 = """
+ALTER TABLE attempt_rows ADD COLUMN audio_input_tokens INTEGER;
+ALTER TABLE attempt_rows ADD COLUMN audio_output_tokens INTEGER;
+
+DROP VIEW attempts;
+CREATE VIEW attempts AS
+SELECT r.request_id, r.attempt, r.tenant, c.key_id, c.tags, c.model, c.target, c.provider, c.upstream_model,
+    c.dialect_in, c.dialect_out, c.stream, c.simulated, r.started_ns, r.settled_ns, r.snapshot, r.worker, r.why,
+    r.bound_nanos, r.input_tokens_estimate, r.max_output_tokens,
+    COALESCE(o.status, 'open') AS status, o.http_status, o.error_code, o.finish_reason, r.reason,
+    r.ttft_us, r.latency_us, r.input_tokens, r.output_tokens, r.cached_read_tokens, r.cache_write_tokens,
+    r.cache_write_1h_tokens, r.reasoning_tokens, r.audio_input_tokens, r.audio_output_tokens, r.cost_nanos,
+    o.price_version, o.estimated
+FROM attempt_rows r
+JOIN contexts c ON c.id = r.context
+LEFT JOIN outcomes o ON o.id = r.outcome;
+"""
+"""Audio tokens. They are NULL in older rows: nobody counted them."""
+
+MIGRATIONS = (_V1, _V2)
 """``PRAGMA user_version`` counts how many of them a file has had."""

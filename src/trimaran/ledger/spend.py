@@ -52,6 +52,10 @@ class SpendRow(msgspec.Struct):
     output_tokens: int
     cached_tokens: int
     """Part of ``input_tokens`` that was read from the provider's cache."""
+    audio_input_tokens: int
+    """Part of ``input_tokens``."""
+    audio_output_tokens: int
+    """Part of ``output_tokens``."""
     cost_nanos: int | None
     """Sum of the known costs; ``None`` when none is known. A lower limit when ``unknown_cost_attempts`` is not 0."""
     unknown_cost_attempts: int
@@ -105,6 +109,8 @@ class AttemptRow(msgspec.Struct):
     cache_write_tokens: int | None
     cache_write_1h_tokens: int | None
     reasoning_tokens: int | None
+    audio_input_tokens: int | None
+    audio_output_tokens: int | None
     cost_nanos: int | None
     price_version: str | None
     estimated: bool | None
@@ -116,6 +122,7 @@ SELECT {group} AS grp,
     COUNT(DISTINCT request_id), COUNT(*),
     SUM(status = 'failed'), SUM(status = 'rejected'), SUM(status = 'cancelled'), SUM(status = 'open'),
     COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(cached_read_tokens), 0),
+    COALESCE(SUM(audio_input_tokens), 0), COALESCE(SUM(audio_output_tokens), 0),
     SUM(cost_nanos), SUM(cost_nanos IS NULL), COALESCE(SUM(estimated), 0),
     COALESCE(SUM(CASE WHEN status = 'open' THEN bound_nanos END), 0), SUM(simulated)
 FROM attempts {joined} WHERE {where} GROUP BY grp, simulated

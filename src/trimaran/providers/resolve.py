@@ -19,7 +19,7 @@ from trimaran.types import Secret
 
 __all__ = ["Endpoint", "base_url_of", "discover", "endpoint"]
 
-_DEFAULT_DIALECTS = ("openai.chat",)
+_DEFAULT_DIALECTS = ("openai.chat", "openai.embeddings")
 _CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key"})
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import msgspec
 
+from trimaran.types import Capabilities
+
 __all__ = ["ANTHROPIC_VERSION", "NOT_YET", "PROVIDERS", "ProviderRow", "output_limit"]
 
 ANTHROPIC_VERSION = "2023-06-01"
@@ -43,7 +45,7 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
 _ROWS = (
     ProviderRow(
         name="openai",
-        dialects=("openai.chat",),
+        dialects=("openai.chat", "openai.responses", "openai.embeddings", "openai.input_tokens"),
         base_url="https://api.openai.com",
         key_env=("OPENAI_API_KEY",),
         base_url_env=("OPENAI_BASE_URL",),
@@ -53,7 +55,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="anthropic",
-        dialects=("anthropic.messages",),
+        dialects=("anthropic.messages", "anthropic.count_tokens"),
         base_url="https://api.anthropic.com",
         key_env=("ANTHROPIC_API_KEY",),
         base_url_env=("ANTHROPIC_BASE_URL",),
@@ -64,16 +66,16 @@ _ROWS = (
     ),
     ProviderRow(
         name="groq",
-        dialects=("openai.chat",),
+        dialects=("openai.chat", "openai.responses"),
         base_url="https://api.groq.com/openai",
         key_env=("GROQ_API_KEY",),
         default_model="openai/gpt-oss-20b",
         price_provider="groq",
-        source="groq 1.7.0 (Python client), 2026-11-24",
+        source="groq 1.7.0 (Python client), https://console.groq.com/docs/openai, 2026-11-24",
     ),
     ProviderRow(
         name="mistral",
-        dialects=("openai.chat",),
+        dialects=("openai.chat", "openai.embeddings"),
         base_url="https://api.mistral.ai",
         key_env=("MISTRAL_API_KEY",),
         default_model="mistral-small-latest",
@@ -82,7 +84,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="together",
-        dialects=("openai.chat",),
+        dialects=("openai.chat", "openai.embeddings"),
         base_url="https://api.together.ai",
         key_env=("TOGETHER_API_KEY",),
         price_provider="together",
@@ -90,7 +92,7 @@ _ROWS = (
     ),
     ProviderRow(
         name="fireworks",
-        dialects=("openai.chat",),
+        dialects=("openai.chat", "openai.embeddings"),
         base_url="https://api.fireworks.ai/inference",
         key_env=("FIREWORKS_API_KEY",),
         price_provider="fireworks",
@@ -124,13 +126,13 @@ _ROWS = (
     ),
     ProviderRow(
         name="openrouter",
-        dialects=("openai.chat",),
+        dialects=("openai.chat", "openai.responses", "anthropic.messages", "openai.embeddings"),
         base_url="https://openrouter.ai/api",
         key_env=("OPENROUTER_API_KEY",),
         # Its list of models is public, so that it says nothing about a key.
         check_path="/v1/key",
         price_provider="openrouter",
-        source="langchain-openrouter 0.2.9 and https://openrouter.ai/docs/api/api-reference/api-keys, 2026-11-24",
+        source="langchain-openrouter 0.2.9, https://openrouter.ai/docs (api-keys, and the endpoints in client-sdks), 2026-11-24",
     ),
 )
 
@@ -153,38 +155,13 @@ NOT_YET: frozenset[str] = frozenset(
 )
 """Words of the vocabulary that cannot be a target yet; named as such instead of as unknown."""
 
-# Prefix of the model's name → longest answer. Read 2026-11-24 on https://platform.claude.com/docs/en/about-claude/models
-# (current and legacy models) and, for retired ones, in the model tables of the effect and fastgpt projects.
-_OUTPUT_LIMITS = {
-    "anthropic": (
-        ("claude-2", 4096),
-        ("claude-3-5-", 8192),
-        ("claude-3-7-", 64000),
-        ("claude-3-", 4096),
-        ("claude-opus-4-0", 32000),
-        ("claude-opus-4-1", 32000),
-        ("claude-opus-4-2025", 32000),
-        ("claude-opus-4-5", 64000),
-        ("claude-sonnet-4-0", 64000),
-        ("claude-sonnet-4-2025", 64000),
-        ("claude-sonnet-4-5", 64000),
-        ("claude-haiku-4-5", 64000),
-        ("claude-opus-4-", 128000),
-        ("claude-sonnet-4-", 128000),
-        ("claude-opus-5", 128000),
-        ("claude-sonnet-5", 128000),
-        ("claude-haiku-5", 128000),
-        ("claude-fable-5", 128000),
-    )
-}
-
 _SMALLEST_OUTPUT_LIMIT = 4096
-"""What every Claude model allows; for one that is not in the table."""
+"""What every Claude model allows; for a model whose longest answer nobody knows."""
 
 
-def output_limit(provider: str, dialects: tuple[str, ...], model: str) -> int | None:
-    """The longest answer of a model in tokens, or ``None`` where none of its dialects demands a limit."""
-    for prefix, limit in _OUTPUT_LIMITS.get(provider, ()):
-        if model.startswith(prefix):
-            return limit
-    return _SMALLEST_OUTPUT_LIMIT if "anthropic.messages" in dialects else None
+def output_limit(dialects: tuple[str, ...], capabilities: Capabilities | None) -> int | None:
+    """The longest answer to ask for in tokens, or ``None`` where the first of the dialects demands no limit."""
+    if dialects[0] != "anthropic.messages":
+        return None
+    known = capabilities.max_output_tokens if capabilities is not None else None
+    return known or _SMALLEST_OUTPUT_LIMIT

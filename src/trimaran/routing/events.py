@@ -6,8 +6,9 @@ The life of one attempt, as :func:`trimaran.routing.learn` must hear of it::
     Sent ─────────────────► Completed | Failed | Abandoned        not streamed, or nothing came
 
 Every ``Sent`` is followed by exactly one of the three endings, or the count of requests in flight drifts. ``ttft_s`` in an
-ending says whether a ``FirstToken`` was reported before it (``None``: it was not). ``probe`` and ``in_flight`` are
-copied from the :class:`Choice` that was tried. Durations are seconds on the monotonic clock from the moment of sending.
+ending says whether a ``FirstToken`` was reported before it (``None``: it was not). ``probe``, ``in_flight`` and
+``predicted_cached_tokens`` are copied from the :class:`Choice` that was tried. Durations are seconds on the monotonic clock
+from the moment of sending.
 
 Structs here are built for every request, so they are mutable (freezing costs a call per field) and, as they
 cannot be part of a cycle, invisible to the garbage collector.
@@ -34,12 +35,21 @@ __all__ = [
 
 
 class RouteRequest(msgspec.Struct, gc=False):
-    """The features of a request that decide where it goes: sizes only, never text."""
+    """The features of a request that decide where it goes: sizes, needs and hashes, never text."""
 
     input_tokens: int
     max_output_tokens: int | None = None
     """The client's limit; ``None`` when it gave none."""
     stream: bool = True
+    needs: int = 0
+    """What it cannot do without: bit i stands for the i-th name of ``types.FEATURES``."""
+    certain_input_tokens: int = 0
+    """The prompt has at least so many tokens. A bound where ``input_tokens`` is an estimate; 0 where nothing is certain."""
+    answers: int = 1
+    """How many are asked for at once; ``max_output_tokens`` is over all of them."""
+    prefixes: tuple[int, ...] = ()
+    """Hashes of the prompt's beginnings, as :func:`trimaran.routing.prefix_hashes` gives them. Only needed where
+    ``Policy.wants_prefixes``."""
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -65,6 +75,14 @@ class Choice(msgspec.Struct, gc=False):
     """Monotonic time from which a rejected target may be tried; 0 when admitted."""
     patience_s: float | None = None
     """Give up waiting for the first token after this long (a trial of a broken target); ``None``: the policy's limit."""
+    unfit: bool = False
+    """Rejected because it cannot answer this request ever, not because it cannot now: the reason names all that it lacks."""
+    predicted_cost_nanos: int | None = None
+    """Nano-dollars; ``None`` where the price is unknown, or where nobody asked what it costs."""
+    predicted_cached_tokens: int = 0
+    """Tokens of the prompt's longest beginning that was answered there lately: what its cache could hold."""
+    meets_slo: bool | None = None
+    """``None`` where the policy has none, or where nobody asked."""
 
 
 class Sent(msgspec.Struct, gc=False):
@@ -97,6 +115,12 @@ class Completed(msgspec.Struct, gc=False):
     input_tokens: int = 0
     in_flight: int = 0
     probe: bool = False
+    cached_read_tokens: int | None = None
+    """As the provider reported them; ``None`` when it did not say."""
+    predicted_cached_tokens: int = 0
+    """``Choice.predicted_cached_tokens``."""
+    prefixes: tuple[int, ...] = ()
+    """``RouteRequest.prefixes``: from now on they are taken to be in its cache."""
 
 
 class Failed(msgspec.Struct, gc=False):

@@ -25,6 +25,10 @@ class ExplainRow(msgspec.Struct, frozen=True):
     samples: int
     probe: bool
     reason: str
+    cost_usd: float | None = None
+    """Predicted; ``None`` is unknown."""
+    meets_slo: bool | None = None
+    """Whether it is predicted to; ``None``: there is no SLO, or the target was never seen."""
 
 
 def explain(choices: Sequence[Choice]) -> list[ExplainRow]:
@@ -41,6 +45,8 @@ def explain(choices: Sequence[Choice]) -> list[ExplainRow]:
             samples=choice.samples,
             probe=choice.probe,
             reason=choice.reason,
+            cost_usd=None if choice.predicted_cost_nanos is None else choice.predicted_cost_nanos / 1e9,
+            meets_slo=choice.meets_slo,
         )
         for place, choice in enumerate(choices, start=1)
     ]

@@ -22,6 +22,7 @@ from trimaran.routing.circuit import (
 )
 from trimaran.routing.events import Abandoned, Completed, Event, Failed, FirstToken, Sent, Shared
 from trimaran.routing.model import observe_tpot, observe_ttft, observe_whole, recovered, ttft_s_of
+from trimaran.routing.prefixes import SHARE_CAP, SHARE_MEMORY, Table
 from trimaran.routing.sharing import hear
 from trimaran.routing.state import MAX_TARGETS, State, TargetState
 
@@ -111,6 +112,20 @@ def _completed(state: State, event: Completed, now: float) -> None:
     if tokens:
         mean = target.output_tokens
         target.output_tokens = mean + OUTPUT_GAIN * (tokens - mean) if mean else float(tokens)
+    if event.prefixes:
+        _cached(target, event, now)
+
+
+def _cached(target: TargetState, event: Completed, now: float) -> None:
+    """Its beginnings are in the target's cache from now on, and a predicted hit has come true or not."""
+    if target.prefixes is None:
+        target.prefixes = Table()
+    target.prefixes.note(event.prefixes, now)
+    predicted = event.predicted_cached_tokens
+    if predicted > 0 and event.cached_read_tokens is not None:
+        target.cache_n += 1
+        share = min(event.cached_read_tokens / predicted, SHARE_CAP)
+        target.cache_share += (share - target.cache_share) / min(target.cache_n, SHARE_MEMORY)
 
 
 def _end_early(state: State, target: TargetState, event: Failed | Abandoned, now: float) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from math import log, log1p
 
 from trimaran.routing.circuit import Breaker
+from trimaran.routing.prefixes import PRIOR_SHARE, Table
 
 __all__ = [
     "BUCKET",
@@ -123,6 +124,13 @@ class TargetState:
     """TTFT that was expected of it before its present row of silent failures; 0: there was none yet."""
     failed_s: float = 0.0
     """Decayed mean time that a failed attempt took."""
+
+    prefixes: Table | None = None
+    """Beginnings of prompts that it answered lately; ``None`` until a policy asks for them."""
+    cache_share: float = PRIOR_SHARE
+    """Share of a predicted cache hit that was reported."""
+    cache_n: int = 0
+    """Predicted hits seen."""
 
     ttft_n: int = 0
     ttft_sum: float = 0.0

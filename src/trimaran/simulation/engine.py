@@ -37,6 +37,10 @@ class Result:
 
     latencies: list[float] = field(default_factory=list)
     """Of answered requests, from arrival to the end of the answer."""
+    ttfts: list[float] = field(default_factory=list)
+    """Of the same, from arrival to first token."""
+    answered_by: list[tuple[int, Arrival]] = field(default_factory=list)
+    """Of the same: the target that answered, and the request."""
     unanswered: int = 0
     attempt_s: float = 0.0
     """Time of all attempts."""
@@ -226,6 +230,8 @@ class _Engine:
         self.policy.tell(event, attempt.target, attempt.worker, now)
         self._account(attempt, now, probe)
         self.result.latencies.append(now - attempt.arrival.at)
+        self.result.ttfts.append((now if first_at is None else first_at) - attempt.arrival.at)
+        self.result.answered_by.append((attempt.target, attempt.arrival))
 
     def _account(self, attempt: _Attempt, now: float, probe: bool) -> None:
         self.result.attempt_s += now - attempt.sent_at

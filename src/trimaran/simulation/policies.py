@@ -7,7 +7,7 @@ look at the simulated targets themselves.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -22,12 +22,13 @@ from trimaran.routing import (
     Sent,
     Shared,
     State,
+    build_policy,
     export_shared,
     learn,
     order,
 )
 from trimaran.simulation.workload import Arrival
-from trimaran.types import ModelPolicy
+from trimaran.types import ModelPolicy, Slo, Target, TokenPrice
 
 __all__ = ["MeanOfLast", "Oracle", "Plan", "Policy", "RandomChoice", "RoundRobin", "Routing"]
 
@@ -66,10 +67,26 @@ class _Silent:
 
 
 class Routing:
-    """The real ``routing.order`` and ``routing.learn``, one :class:`State` for each worker."""
+    """The real ``routing.order`` and ``routing.learn``, one :class:`State` for each worker.
 
-    def __init__(self, names: list[str], workers: int = 1, strategy: str = "fastest", stream: bool = True) -> None:
-        self.policy = ModelPolicy(name="m", strategy=strategy, targets=tuple(names))
+    ``prices``: one for each target, where the strategy looks at them.
+    """
+
+    def __init__(
+        self,
+        names: list[str],
+        workers: int = 1,
+        strategy: str = "fastest",
+        stream: bool = True,
+        *,
+        prices: Sequence[TokenPrice | None] = (),
+        slo: Slo | None = None,
+    ) -> None:
+        targets = [
+            Target(name, "simulated", name, ("openai.chat",), "", price=price, simulated=True)
+            for name, price in zip(names, prices or [None] * len(names), strict=True)
+        ]
+        self.policy = build_policy(ModelPolicy("m", strategy, tuple(names), slo=slo or Slo()), targets)
         self.states = [State(worker=i) for i in range(workers)]
         self._stream = stream
         self._index = {name: i for i, name in enumerate(names)}

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from math import exp
 from random import Random
 
-__all__ = ["Arrival", "Fault", "Run", "TargetModel", "two_targets"]
+__all__ = ["Arrival", "Fault", "Run", "TargetModel", "cheap_and_dear", "two_targets"]
 
 SIGMA_TTFT = 0.4
 SIGMA_TPOT = 0.2
@@ -112,13 +112,7 @@ def two_targets(
     The seed also decides which target is fast first.
     """
     random = Random(seed)
-    sizes = [
-        (
-            min(32000, max(10, int(500 * random.lognormvariate(0.0, 1.0)))),
-            min(2000, max(1, int(100 * random.lognormvariate(0.0, 0.6)))),
-        )
-        for _ in range(requests)
-    ]
+    sizes = _sizes(random, requests)
     mean_input = sum(size[0] for size in sizes) / requests
     mean_output = sum(size[1] for size in sizes) / requests
     first = random.randrange(count)
@@ -135,13 +129,60 @@ def two_targets(
     now = 0.0
     for input_tokens, output_tokens in sizes:
         now += random.expovariate(rate)
-        draws = [
-            (
-                exp(random.gauss(0.0, SIGMA_TTFT) - SIGMA_TTFT**2 / 2),
-                exp(random.gauss(0.0, SIGMA_TPOT) - SIGMA_TPOT**2 / 2),
-                random.random(),
-            )
-            for _ in range(count)
-        ]
-        arrivals.append(Arrival(now, input_tokens, output_tokens, draws, random.random(), random.random()))
+        arrivals.append(_arrival(random, now, input_tokens, output_tokens, count))
     return Run(targets, arrivals, mean_output, changes)
+
+
+def cheap_and_dear(
+    seed: int,
+    *,
+    requests: int = 1500,
+    slots: int = 8,
+    quiet: float = 0.4,
+    busy: float = 1.6,
+    slowed: float = 1.0,
+) -> Run:
+    """A target that is cheap, not fast and small, and one that is fast and large enough for everything.
+
+    Arrivals change between ``quiet`` and ``busy``, shares of the *cheap* target's capacity, three times each, for equal numbers of requests. In
+    the middle third of the run the cheap one is ``slowed`` times slower.
+    """
+    random = Random(seed)
+    sizes = _sizes(random, requests)
+    mean_input = sum(size[0] for size in sizes) / requests
+    mean_output = sum(size[1] for size in sizes) / requests
+    cheap = TargetModel("cheap", [], ttft_s=0.35, tpot_s=0.012, slots=slots)
+    dear = TargetModel("dear", [(0.0, 1.0)], ttft_s=0.2, tpot_s=0.006, slots=16 * slots)
+    unit_s = cheap.ttft_s + cheap.ttft_per_token_s * mean_input + (mean_output - 1) * cheap.tpot_s
+    arrivals = []
+    now = 0.0
+    phase = requests / 6
+    for number, (input_tokens, output_tokens) in enumerate(sizes):
+        now += random.expovariate((busy if int(number / phase) % 2 else quiet) * slots / unit_s)
+        arrivals.append(_arrival(random, now, input_tokens, output_tokens, 2))
+    changes = [arrivals[requests // 3].at, arrivals[2 * requests // 3].at] if slowed != 1.0 else []
+    cheap.speeds = [(since, slowed if place == 1 else 1.0) for place, since in enumerate([0.0, *changes])]
+    return Run([cheap, dear], arrivals, mean_output, changes)
+
+
+def _sizes(random: Random, requests: int) -> list[tuple[int, int]]:
+    """Input and output tokens of each request."""
+    return [
+        (
+            min(32000, max(10, int(500 * random.lognormvariate(0.0, 1.0)))),
+            min(2000, max(1, int(100 * random.lognormvariate(0.0, 0.6)))),
+        )
+        for _ in range(requests)
+    ]
+
+
+def _arrival(random: Random, now: float, input_tokens: int, output_tokens: int, count: int) -> Arrival:
+    draws = [
+        (
+            exp(random.gauss(0.0, SIGMA_TTFT) - SIGMA_TTFT**2 / 2),
+            exp(random.gauss(0.0, SIGMA_TPOT) - SIGMA_TPOT**2 / 2),
+            random.random(),
+        )
+        for _ in range(count)
+    ]
+    return Arrival(now, input_tokens, output_tokens, draws, random.random(), random.random())

@@ -186,7 +186,7 @@ class Answer:
         fault = self._fate.fault
         body = self._writer.unary()
         if fault == "in_band_error":
-            body = self._dialect.refusal(self._in_band(), self._request_id)
+            body = self._writer.unary_error(self._in_band())
         elif fault == "malformed_chunk":
             body = body[: len(body) * 2 // 3]
         head = self._dialect.head.write(200, self._request_id, length=len(body), processing_ms=int(took_s * 1000))
@@ -248,7 +248,8 @@ class Answer:
                     break
                 if not sent:
                     row.first_token_at_s = self._loop.time()
-                parts.append(frame(writer.piece(pieces[sent])))
+                if data := writer.piece(pieces[sent]):
+                    parts.append(frame(data))
                 sent += 1
                 self._due += tpot_s if fate.generator is None else tpot_s * fate.factor()
         finally:
@@ -265,7 +266,8 @@ class Answer:
         if fault == "cut":
             return "cut"
         if fault == "in_band_error":
-            parts += (frame(self._writer.error(self._in_band())), _LAST_CHUNK)
+            event = self._writer.error(self._in_band(), bare=self._behaviour.bare_error_event)
+            parts += (frame(event), _LAST_CHUNK)
             return "faulted"
         parts.append(frame(self._writer.malformed()))
         self._fate.fault = "none"

@@ -1,25 +1,25 @@
-"""The ``anthropic.messages`` wire format as a simulated provider speaks it; the ``anthropic`` SDK is its judge."""
+"""The ``anthropic.messages`` wire format as a simulated provider speaks it; the ``anthropic`` SDK is its judge.
+
+Reading is strict: what the real API refuses is refused here, so that a translation into it is judged by a peer.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import re
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from trimaran.testing.anthropic_history import Block, Message, Thinking, read_messages, read_system
+from trimaran.testing.anthropic_writer import MessagesWriter, error_body
+from trimaran.testing.behaviour import Behaviour
+from trimaran.testing.compose import compose, reported_usage
 from trimaran.testing.dialect import Headers, HeadWriter, Request, bearer, header
-from trimaran.testing.exchange import (
-    IMAGE_TOKENS,
-    MESSAGE_TOKENS,
-    REQUEST_TOKENS,
-    Prompt,
-    Refusal,
-    Reply,
-    Tool,
-    Usage,
-    text_tokens,
-)
+from trimaran.testing.exchange import Part, Prompt, Refusal, Reply, Tool
+from trimaran.testing.transcript import Transcript
+from trimaran.testing.whole import WholeWriter
 
-__all__ = ["AnthropicMessages"]
+__all__ = ["AnthropicCountTokens", "AnthropicMessages"]
 
 _encode = msgspec.json.encode
 
@@ -42,87 +42,70 @@ cf-ray: 0000000000000000-SIM
 set-cookie: __cf_bm=simulated; path=/; HttpOnly"""
 
 
-class _Source(msgspec.Struct):
-    type: str = ""
-
-
-class _Block(msgspec.Struct):
-    type: str = "text"
-    text: str = ""
-    source: _Source | None = None
-    content: str | list[_Block] | None = None
-    """Of a tool result."""
-    input: msgspec.Raw = msgspec.Raw()
-    """Of a tool use."""
-
-
-class _Message(msgspec.Struct):
-    role: str
-    content: str | list[_Block]
-
-
 class _Tool(msgspec.Struct):
-    name: str = ""
-    input_schema: Any = None
+    name: str
+    type: str | None = None
+    description: str | None = None
+    input_schema: Any = msgspec.UNSET
 
 
 class _ToolChoice(msgspec.Struct):
-    type: str = "auto"
+    type: Literal["auto", "any", "tool", "none"]
     name: str = ""
+    disable_parallel_tool_use: bool | None = None
 
 
 class _Format(msgspec.Struct):
-    type: str = "json_schema"
-    schema: Any = None
+    schema: Any
+    type: Literal["json_schema"]
 
 
-class _OutputConfig(msgspec.Struct):
+class _OutputConfig(msgspec.Struct, forbid_unknown_fields=True):
     format: _Format | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
 
 
-class _CountRequest(msgspec.Struct):
+class _CountRequest(msgspec.Struct, forbid_unknown_fields=True):
     model: str
-    messages: list[_Message]
-    system: str | list[_Block] | None = None
+    messages: list[Message]
+    system: str | list[Block] | None = None
     tools: list[_Tool] | None = None
+    tool_choice: _ToolChoice | None = None
+    thinking: Thinking | None = None
+    output_config: _OutputConfig | None = None
+    cache_control: Any = None
+    context_management: Any = None
+    mcp_servers: Any = None
+    speed: Any = None
 
 
-class _Request(_CountRequest, kw_only=True):
+class _Request(_CountRequest, kw_only=True, forbid_unknown_fields=True):
     max_tokens: int
     stream: bool | None = None
     stop_sequences: list[str] | None = None
-    tool_choice: _ToolChoice | None = None
-    output_config: _OutputConfig | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None
+    metadata: Any = None
+    container: Any = None
+    diagnostics: Any = None
+    inference_geo: Any = None
 
 
 _R = TypeVar("_R", bound=_CountRequest)
 _decoder = msgspec.json.Decoder(_Request)
 _count_decoder = msgspec.json.Decoder(_CountRequest)
 _WITHOUT_SAMPLING = b"2026-10-21"
-_ROLES = frozenset({"user", "assistant", "system"})
-_FINISH = {"stop": "end_turn", "length": "max_tokens", "stop_sequence": "stop_sequence", "tool_calls": "tool_use"}
-_ERROR_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
+_MIN_BUDGET = 1_024
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}\Z")
 
 
-class AnthropicMessages:
-    """``POST /v1/messages`` and ``POST /v1/messages/count_tokens``."""
+class _Anthropic:
+    """What both APIs share."""
 
-    name = "anthropic.messages"
-    path = b"/v1/messages"
-    count_path = b"/v1/messages/count_tokens"
+    name = ""
+    path = b""
 
     def __init__(self) -> None:
         self.head = HeadWriter(self.name, "request-id", None, _HEADERS)
@@ -137,29 +120,6 @@ class AnthropicMessages:
         if not header(headers, b"anthropic-version"):
             raise Refusal(400, "", "anthropic-version: header is required")
 
-    def read(self, request: Request) -> Prompt:
-        """Reads a message request; unknown fields are ignored."""
-        message = _decode(request.body, _decoder)
-        _refuse_sampling(message, header(request.headers, b"anthropic-version") or b"")
-        return self._read(message)
-
-    def _read(self, request: _Request) -> Prompt:
-        if request.max_tokens < 1:
-            raise Refusal(400, "", "max_tokens: must be 1 or more")
-        prompt = _prompt(request)
-        prompt.stream = bool(request.stream)
-        prompt.max_output_tokens = request.max_tokens
-        prompt.stop = tuple(request.stop_sequences or ())
-        if request.output_config is not None and request.output_config.format is not None:
-            prompt.json_schema = request.output_config.format.schema
-        if request.tool_choice is not None:
-            _choose(request.tool_choice, prompt)
-        return prompt
-
-    def read_count(self, body: bytes) -> Prompt:
-        """Reads a request for a token count."""
-        return _prompt(_decode(body, _count_decoder))
-
     def check(self, prompt: Prompt, context_tokens: int, models: frozenset[str] | None) -> None:
         """Model and context length."""
         if prompt.model == "missing-model" or (models is not None and prompt.model not in models):
@@ -167,21 +127,13 @@ class AnthropicMessages:
         if prompt.input_tokens > context_tokens:
             raise Refusal(400, "", f"prompt is too long: {prompt.input_tokens} tokens > {context_tokens} maximum")
 
-    def count(self, prompt: Prompt) -> bytes:
-        """``{"input_tokens": n}``."""
-        return _encode({"input_tokens": prompt.input_tokens})
-
     def refusal(self, refusal: Refusal, request_id: str) -> bytes:
         """``{"type": "error", "error": {type, message}, "request_id": …}``."""
-        return _encode({"type": "error", "error": _error(refusal), "request_id": request_id})
+        return _encode({"type": "error", "error": error_body(refusal), "request_id": request_id})
 
     def fault(self, status: int, code: str | None, message: str | None) -> Refusal:
         """The usual body of a status."""
         return Refusal(status, code or "", message or f"Simulated failure: {status}.")
-
-    def writer(self, prompt: Prompt, reply: Reply, serial: int) -> _Writer:
-        """See :class:`~trimaran.testing.dialect.AnswerWriter`."""
-        return _Writer(prompt, reply, serial)
 
     def models(self, names: tuple[str, ...], one: str | None) -> bytes | None:
         """``GET /v1/models`` and ``GET /v1/models/{id}``."""
@@ -192,140 +144,151 @@ class AnthropicMessages:
         return next((_encode(row) for row in rows if row["id"] == one), None)
 
 
-class _Writer:
-    __slots__ = ("_prompt", "_reply", "_serial")
+class AnthropicMessages(_Anthropic):
+    """``POST /v1/messages``."""
 
-    def __init__(self, prompt: Prompt, reply: Reply, serial: int) -> None:
-        self._prompt = prompt
-        self._reply = reply
-        self._serial = serial
+    name = "anthropic.messages"
+    path = b"/v1/messages"
 
-    def unary(self) -> bytes:
-        reply = self._reply
-        block: dict[str, Any]
-        if reply.tool_call is None:
-            block = {"type": "text", "text": "".join(reply.pieces)}
-        else:
-            block = {**self._tool_block(), "input": reply.tool_call.arguments}
-        ending = {"stop_reason": _FINISH[reply.finish], "stop_sequence": reply.stop_sequence}
-        return _encode(self._message([block], ending, _usage(reply.usage)))
+    def read(self, request: Request) -> Prompt:
+        """Reads a message request."""
+        message = _decode(request.body, _decoder)
+        _check_sampling(message, header(request.headers, b"anthropic-version") or b"")
+        if message.max_tokens < 1:
+            raise Refusal(400, "", "max_tokens: Input should be greater than or equal to 1")
+        prompt = _prompt(message)
+        prompt.stream = bool(message.stream)
+        prompt.max_output_tokens = message.max_tokens
+        for stop in message.stop_sequences or ():
+            if not stop.strip():
+                raise Refusal(400, "", "stop_sequences: each stop sequence must contain non-whitespace")
+        prompt.stop = tuple(message.stop_sequences or ())
+        if message.thinking is not None and message.thinking.type == "enabled":
+            _check_budget(message)
+        return prompt
 
-    def opening(self) -> bytes:
-        usage = {**_usage(self._reply.usage), "output_tokens": 1}
-        message = self._message([], {"stop_reason": None, "stop_sequence": None}, usage)
-        call = self._reply.tool_call
-        block = {"type": "text", "text": ""} if call is None else {**self._tool_block(), "input": {}}
-        return (
-            _event("message_start", {"message": message})
-            + _event("content_block_start", {"index": 0, "content_block": block})
-            + _event("ping", {})
-        )
+    def compose(self, prompt: Prompt, behaviour: Behaviour, name: str) -> Reply:
+        """See :class:`~trimaran.testing.dialect.Dialect`."""
+        return compose(prompt, behaviour, name)
 
-    def piece(self, piece: str) -> bytes:
-        return b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{%b%b}}\n\n' % (
-            b'"type":"text_delta","text":'
-            if self._reply.tool_call is None
-            else b'"type":"input_json_delta","partial_json":',
-            _encode(piece),
-        )
+    def writer(self, prompt: Prompt, reply: Reply, serial: int) -> MessagesWriter:
+        """See :class:`~trimaran.testing.dialect.AnswerWriter`."""
+        return MessagesWriter(prompt, reply, serial)
 
-    def closing(self, *, end_marker: bool) -> bytes:
-        reply = self._reply
-        usage: dict[str, Any] = {"output_tokens": reply.usage.output}
-        if reply.usage.reasoning:
-            usage["output_tokens_details"] = {"thinking_tokens": reply.usage.reasoning}
-        delta = {"stop_reason": _FINISH[reply.finish], "stop_sequence": reply.stop_sequence}
-        events = _event("content_block_stop", {"index": 0}) + _event("message_delta", {"delta": delta, "usage": usage})
-        return events + _event("message_stop", {}) if end_marker else events
 
-    def malformed(self) -> bytes:
-        return b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_de\n\n'
+class AnthropicCountTokens(_Anthropic):
+    """``POST /v1/messages/count_tokens``."""
 
-    def error(self, refusal: Refusal) -> bytes:
-        request_id = f"req_simulated{self._serial:08d}"
-        return _event("error", {"error": _error(refusal), "request_id": request_id})
+    name = "anthropic.count_tokens"
+    path = b"/v1/messages/count_tokens"
 
-    def _message(self, content: list[Any], ending: dict[str, Any], usage: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "id": f"msg_simulated{self._serial:08d}",
-            "type": "message",
-            "role": "assistant",
-            "model": self._prompt.model,
-            "content": content,
-            **ending,
-            "usage": usage,
-        }
+    def read(self, request: Request) -> Prompt:
+        """Reads a request for a token count; it is checked like a message request."""
+        return _prompt(_decode(request.body, _count_decoder))
 
-    def _tool_block(self) -> dict[str, Any]:
-        call = self._reply.tool_call
-        assert call is not None
-        return {"type": "tool_use", "id": f"toolu_simulated{self._serial:08d}", "name": call.name}
+    def compose(self, prompt: Prompt, behaviour: Behaviour, name: str) -> Reply:
+        """A count and no text."""
+        return Reply([Part("text", [])], "stop", reported_usage(prompt, behaviour, 0))
+
+    def writer(self, prompt: Prompt, reply: Reply, serial: int) -> WholeWriter:
+        """``{"input_tokens": n}``."""
+        return WholeWriter(_encode({"input_tokens": reply.usage.input}), self, serial)
 
 
 def _decode(body: bytes, decoder: msgspec.json.Decoder[_R]) -> _R:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Refusal(400, "", _required(str(error))) from None
+        raise Refusal(400, "", _worded(str(error))) from None
     except msgspec.DecodeError as error:
         raise Refusal(400, "", f"The request body is not valid JSON: {error}") from None
 
 
-def _refuse_sampling(request: _Request, version: bytes) -> None:
-    """API version 2026-10-21 removed the sampling parameters; 2023-06-01 takes them."""
+def _worded(text: str) -> str:
+    """msgspec's message in the API's words: the path with dots, then what is wrong."""
+    what, _, where = text.partition(" - at `$.")
+    path = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", where.rstrip("`"))
+    if "missing required field `" in what:
+        return f"{path}{'.' if path else ''}{what.split('`')[1]}: Field required"
+    if "unknown field `" in what:
+        return f"{path}{'.' if path else ''}{what.split('`')[1]}: Extra inputs are not permitted"
+    return f"{path}: {what}" if path else what
+
+
+def _check_sampling(request: _Request, version: bytes) -> None:
+    """Limits; and API version 2026-10-21 removed the sampling parameters, which 2023-06-01 takes."""
     for name in ("temperature", "top_p", "top_k"):
-        if version >= _WITHOUT_SAMPLING and getattr(request, name) is not None:
+        if (value := getattr(request, name)) is None:
+            continue
+        if version >= _WITHOUT_SAMPLING:
             raise Refusal(400, "", f"{name}: not accepted by API version {version.decode('latin-1')}")
+        if name != "top_k" and not 0 <= value <= 1:
+            raise Refusal(400, "", f"{name}: range: 0..1")
+    thinking = request.thinking is not None and request.thinking.type == "enabled"
+    if thinking and request.temperature not in (None, 1):
+        raise Refusal(400, "", "`temperature` may only be set to 1 when thinking is enabled.")
+    if thinking and request.top_k is not None:
+        raise Refusal(400, "", "`top_k` must be unset when thinking is enabled.")
 
 
-def _required(text: str) -> str:
-    return f"{text.split('`')[1]}: Field required" if "missing required field `" in text else text
+def _check_budget(request: _Request) -> None:
+    budget = request.thinking.budget_tokens if request.thinking is not None else None
+    if budget is None:
+        raise Refusal(400, "", "thinking.enabled.budget_tokens: Field required")
+    if budget < _MIN_BUDGET:
+        message = f"thinking.enabled.budget_tokens: Input should be greater than or equal to {_MIN_BUDGET}"
+        raise Refusal(400, "", message)
+    if budget >= request.max_tokens:
+        raise Refusal(400, "", "`max_tokens` must be greater than `thinking.budget_tokens`.")
+    if request.tool_choice is not None and request.tool_choice.type in ("any", "tool"):
+        raise Refusal(400, "", "Thinking may not be enabled when tool_choice forces tool use.")
 
 
 def _prompt(request: _CountRequest) -> Prompt:
     if not request.messages:
         raise Refusal(400, "", "messages: at least one message is required")
-    prompt = Prompt(request.model, input_tokens=REQUEST_TOKENS)
+    thinking = request.thinking
+    prompt = Prompt(request.model, reasoning="off")
+    if thinking is not None and thinking.type in ("enabled", "adaptive"):
+        prompt.reasoning = "hidden" if thinking.display == "omitted" else "shown"
+    transcript = Transcript(prompt)
     if request.system is not None:
-        prompt.has_system = True
-        prompt.input_tokens += MESSAGE_TOKENS + text_tokens(_read_blocks(request.system, prompt))
-    for message in request.messages:
-        if message.role not in _ROLES:
-            raise Refusal(400, "", f"messages: {message.role!r} is not a role")
-        text = _read_blocks(message.content, prompt)
-        prompt.input_tokens += MESSAGE_TOKENS + text_tokens(text)
-        if message.role == "system":
-            prompt.has_system = True
-            continue
-        prompt.turns += 1
-        blocks = message.content if isinstance(message.content, list) else []
-        prompt.after_tool_result = any(block.type == "tool_result" for block in blocks)
-        if message.role == "user" and not prompt.after_tool_result:
-            prompt.last_text = text
+        read_system(request.system, transcript)
+    read_messages(request.messages, transcript, thinking)
     if request.tools:
-        prompt.tools = tuple(Tool(tool.name, tool.input_schema) for tool in request.tools)
-        prompt.input_tokens += (len(_encode(request.tools)) + 3) // 4
-    return prompt
+        _offer(request.tools, transcript)
+    if request.tool_choice is not None:
+        _choose(request.tool_choice, prompt)
+    if request.output_config is not None and request.output_config.format is not None:
+        prompt.json_schema = request.output_config.format.schema
+    return transcript.finish()
 
 
-def _read_blocks(content: str | list[_Block], prompt: Prompt) -> str:
-    """The text of a message; images and tool uses in it are counted."""
-    if isinstance(content, str):
-        return content
-    texts = []
-    for block in content:
-        if block.type == "image":
-            prompt.images += 1
-            prompt.input_tokens += IMAGE_TOKENS
-        elif block.type == "tool_result" and block.content is not None:
-            texts.append(_read_blocks(block.content, prompt))
-        else:
-            prompt.input_tokens += (len(block.input) + 3) // 4
-            texts.append(block.text)
-    return "\n".join(text for text in texts if text)
+def _offer(tools: list[_Tool], transcript: Transcript) -> None:
+    names: set[str] = set()
+    for place, tool in enumerate(tools):
+        where = f"tools.{place}.custom"
+        if tool.type not in (None, "custom"):
+            raise Refusal(400, "", f"tools.{place}: only tools of type 'custom' are simulated, not '{tool.type}'")
+        if not _TOOL_NAME.match(tool.name):
+            raise Refusal(400, "", f"{where}.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
+        if tool.name in names:
+            raise Refusal(400, "", "tools: Tool names must be unique.")
+        names.add(tool.name)
+        if tool.input_schema is msgspec.UNSET:
+            raise Refusal(400, "", f"{where}.input_schema: Field required")
+        if not isinstance(tool.input_schema, dict):
+            raise Refusal(400, "", f"{where}.input_schema: Input should be an object")
+        if tool.input_schema.get("type") != "object":
+            fault = "Input should be 'object'" if "type" in tool.input_schema else "Field required"
+            raise Refusal(400, "", f"{where}.input_schema.type: {fault}")
+    transcript.offer(tuple(Tool(tool.name, tool.input_schema, tool.description or "") for tool in tools))
 
 
 def _choose(choice: _ToolChoice, prompt: Prompt) -> None:
+    if not prompt.tools and choice.type != "none":
+        raise Refusal(400, "", "tool_choice: tool_choice may only be specified while providing tools")
+    prompt.parallel_tools = not choice.disable_parallel_tool_use
     if choice.type == "tool":
         if all(tool.name != choice.name for tool in prompt.tools):
             raise Refusal(400, "", f"tool_choice: Tool '{choice.name}' not found in provided tools")
@@ -334,32 +297,6 @@ def _choose(choice: _ToolChoice, prompt: Prompt) -> None:
         prompt.forced_tool = ""
     elif choice.type == "none":
         prompt.tools = ()
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "input_tokens": usage.input - usage.cached_read - usage.cache_write,
-        "cache_creation_input_tokens": usage.cache_write,
-        "cache_read_input_tokens": usage.cached_read,
-        "cache_creation": {
-            "ephemeral_5m_input_tokens": usage.cache_write - usage.cache_write_1h,
-            "ephemeral_1h_input_tokens": usage.cache_write_1h,
-        },
-        "output_tokens": usage.output,
-        "service_tier": "standard",
-    }
-    if usage.reasoning:
-        row["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
-    return row
-
-
-def _error(refusal: Refusal) -> dict[str, str]:
-    default = "api_error" if refusal.status >= 500 else "invalid_request_error"
-    return {"type": refusal.kind or _ERROR_TYPES.get(refusal.status, default), "message": refusal.message}
-
-
-def _event(name: str, fields: dict[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), _encode({"type": name, **fields}))
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -49,7 +49,23 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     text: str | None = None
     """A fixed reply. By default the reply is derived from the prompt and says that it is simulated."""
     call_tools: bool = False
-    """Call the first tool although the request leaves it to the model, unless the last message is a tool's result."""
+    """Call tools although the request leaves it to the model, unless the last turn holds a tool's result."""
+    tool_calls: int = 1
+    """How many calls an answer makes at once, of the offered tools in turn; one where the request allows no more or
+    names a tool."""
+    text_before_tools: str | None = None
+    """Said before the calls of an answer that calls tools."""
+    reasoning_text: str | None = None
+    """Visible reasoning before the answer, where the request does not turn it off: signed thinking on Anthropic (if
+    asked for), a reasoning item on OpenAI's responses, ``reasoning_content`` in chat."""
+    redacted_reasoning: bool = False
+    """A block of reasoning that nobody may read as well (Anthropic only)."""
+    refusal: str | None = None
+    """Refuse to answer, in these words."""
+    service_tier: str | None = None
+    """Reported instead of the tier that the request leads to; ``default`` and ``standard`` are one tier."""
+    embedding_dimensions: int = 1_536
+    """Length of a vector; a request may ask for a shorter one."""
     context_tokens: int = 128_000
     """Longest prompt; a longer one is refused the way the vendor refuses it."""
 
@@ -62,7 +78,11 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cache_write_1h_tokens: int = 0
     """Part of ``cache_write_tokens`` with a lifetime of one hour (Anthropic only)."""
     reasoning_tokens: int = 0
-    """Generated, billed and not shown."""
+    """Generated, billed and not shown; at least the length of a ``reasoning_text``."""
+    audio_input_tokens: int = 0
+    """Reported part of the input (OpenAI's chat only)."""
+    audio_output_tokens: int = 0
+    """Reported part of the output (OpenAI's chat only)."""
 
     fault: Fault = "none"
     fault_probability: float = 1.0
@@ -79,6 +99,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     error_code: str | None = None
     """The dialect's machine-readable reason in an error: OpenAI's ``error.code``, Anthropic's ``error.type``."""
     error_message: str | None = None
+    bare_error_event: bool = False
+    """OpenAI's responses only: an ``in_band_error`` of a stream is an ``error`` event and not ``response.failed``."""
 
     def __post_init__(self) -> None:
         if self.fault not in FAULTS:
@@ -91,6 +113,9 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError(f"fault_probability: {self.fault_probability!r} must be between 0 and 1")
         if not 400 <= self.status <= 599:
             raise ValueError(f"status: {self.status!r} must be between 400 and 599")
+        for field in ("tool_calls", "embedding_dimensions"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field}: {getattr(self, field)!r} must be 1 or more")
         if self.cache_write_1h_tokens > self.cache_write_tokens:
             raise ValueError("cache_write_1h_tokens: is a part of cache_write_tokens and cannot be more")
 
@@ -125,6 +150,8 @@ _NOT_NEGATIVE = (
     "cache_write_tokens",
     "cache_write_1h_tokens",
     "reasoning_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
     "fault_count",
     "after_tokens",
     "fault_delay_s",

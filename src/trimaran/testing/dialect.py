@@ -13,6 +13,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
+from trimaran.testing.behaviour import Behaviour
 from trimaran.testing.exchange import Prompt, Refusal, Reply
 
 __all__ = ["AnswerWriter", "Dialect", "HeadWriter", "Headers", "Request", "bearer", "frame", "header"]
@@ -32,16 +33,20 @@ class Request(NamedTuple):
 
 
 class AnswerWriter(Protocol):
-    """Bytes of one answer. Stream events are server-sent events without transfer coding."""
+    """Bytes of one answer. Stream events are server-sent events without transfer coding. A writer of a stream keeps
+    state: its pieces are asked for once each, in order."""
 
     def unary(self) -> bytes:
         """The whole JSON body."""
+
+    def unary_error(self, refusal: Refusal) -> bytes:
+        """The JSON body of an answer that says 200 and means an error."""
 
     def opening(self) -> bytes:
         """Events before the first content."""
 
     def piece(self, piece: str) -> bytes:
-        """The event of one content token."""
+        """The event of one content token, and of what begins with it; empty where the dialect does not show it."""
 
     def closing(self, *, end_marker: bool) -> bytes:
         """Finish reason, usage and, if wanted, the end marker."""
@@ -49,8 +54,8 @@ class AnswerWriter(Protocol):
     def malformed(self) -> bytes:
         """An event whose data is broken JSON."""
 
-    def error(self, refusal: Refusal) -> bytes:
-        """An error inside a stream."""
+    def error(self, refusal: Refusal, *, bare: bool = False) -> bytes:
+        """An error inside a stream. ``bare``: see :class:`~trimaran.testing.behaviour.Behaviour`."""
 
 
 class Dialect(Protocol):
@@ -68,6 +73,9 @@ class Dialect(Protocol):
 
     def check(self, prompt: Prompt, context_tokens: int, models: frozenset[str] | None) -> None:
         """Raises :class:`Refusal` for an unknown model (404) or a prompt over the context (400)."""
+
+    def compose(self, prompt: Prompt, behaviour: Behaviour, name: str) -> Reply:
+        """What the provider called ``name`` answers. May raise :class:`Refusal` (400)."""
 
     def refusal(self, refusal: Refusal, request_id: str) -> bytes:
         """The JSON error body."""

@@ -1,37 +1,21 @@
 """What a simulated provider understood and what it will say, in no dialect.
 
-A dialect module reads bytes into a :class:`Prompt`; :func:`compose` decides the :class:`Reply`; the dialect writes it.
-The wire formats of ``testing`` share no code with the product's own codecs: a codec must not be its own judge.
-
-Tokens are counted by a rule simple enough to predict in a test. Input: four characters make a token, rounded up for
-each message, plus four for each message, three for the request and 85 for each image. Output: a word with the white
-space before it is a token; JSON is cut every four characters.
+A dialect module reads bytes into a :class:`Prompt`; :func:`~trimaran.testing.compose.compose` decides the
+:class:`Reply`; the dialect writes it. The wire formats of ``testing`` share no code with the product's own codecs: a
+codec must not be its own judge.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from trimaran.testing.behaviour import Behaviour
-from trimaran.testing.json_instance import instance_of
+__all__ = ["Part", "PartKind", "Prompt", "Reasoning", "Refusal", "Reply", "Tool", "ToolCall", "Usage"]
 
-__all__ = ["IMAGE_TOKENS", "Prompt", "Refusal", "Reply", "Tool", "ToolCall", "Usage", "compose", "text_tokens"]
-
-IMAGE_TOKENS = 85
-MESSAGE_TOKENS = 4
-REQUEST_TOKENS = 3
-_JSON_TOKEN_CHARS = 4
-
-_WORD = re.compile(r"\s*\S+|\s+$")
-_FILLER_TEXT = (
-    "No model computed this text; it only keeps the shape and the pace of a real answer, so that a client, a gateway "
-    "or a test can read it, count it, time it and throw it away without having paid anything for it."
-)
-_FILLER = tuple(f" {word}" for word in _FILLER_TEXT.split())
-_QUOTED_CHARS = 80
+PartKind = Literal["text", "reasoning", "redacted", "refusal", "tool_call"]
+Reasoning = Literal["off", "hidden", "shown"]
+"""What the request wants of reasoning: none, none of its text, or its text."""
 
 
 class Tool(msgspec.Struct):
@@ -39,29 +23,46 @@ class Tool(msgspec.Struct):
 
     name: str
     schema: Any
+    description: str = ""
 
 
 class Prompt(msgspec.Struct):
-    """A request, as far as the simulation cares."""
+    """A request, as far as the simulation cares. The counts are of the whole conversation."""
 
     model: str
     stream: bool = False
     include_usage: bool = True
-    """Whether a stream ends with a usage report (OpenAI leaves it to the client)."""
+    """Whether a stream ends with a usage report (OpenAI's chat leaves it to the client)."""
     max_output_tokens: int | None = None
     stop: tuple[str, ...] = ()
     turns: int = 0
-    """Messages that are not system messages."""
+    """Turns of the two sides; what one side says in a row is one turn, however many messages hold it."""
     has_system: bool = False
     images: int = 0
+    documents: int = 0
+    audios: int = 0
+    tool_calls: int = 0
+    tool_results: int = 0
+    reasonings: int = 0
+    """Blocks of reasoning that were sent back."""
     last_text: str = ""
+    """What the user said last, without tool results."""
     after_tool_result: bool = False
+    """The last turn holds a tool's result."""
     tools: tuple[Tool, ...] = ()
     forced_tool: str | None = None
     """Name of the tool that must be called; empty string for any."""
+    parallel_tools: bool = True
     json_schema: Any = None
     """Schema of the demanded JSON answer; ``True`` for any JSON object."""
+    reasoning: Reasoning = "shown"
+    logprobs: int | None = None
+    """How many alternatives are wanted beside each token's log probability; ``None``: no log probabilities."""
+    service_tier: str | None = None
+    """The tier asked for, in the dialect's words."""
     input_tokens: int = 0
+    request: Any = None
+    """What the dialect needs of the request to answer it."""
 
 
 class ToolCall(msgspec.Struct):
@@ -69,28 +70,62 @@ class ToolCall(msgspec.Struct):
 
     name: str
     arguments: dict[str, Any]
+    index: int = 0
+    """Its place among the calls of one answer."""
 
 
 class Usage(msgspec.Struct):
-    """The report. ``input`` holds all input tokens, ``output`` all generated ones."""
+    """The report. ``input`` holds all input tokens, ``output`` all generated ones; the others are parts of them."""
 
     input: int
     output: int
-    cached_read: int
-    cache_write: int
-    cache_write_1h: int
-    reasoning: int
+    cached_read: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+
+
+class Part(msgspec.Struct):
+    """One part of an answer. ``pieces`` are its tokens, of text or of a call's JSON arguments; a part may have none."""
+
+    kind: PartKind
+    pieces: list[str]
+    tool_call: ToolCall | None = None
+    hidden_text: str = ""
+    """Reasoning that was not asked for in words; what signs it covers it."""
+
+    @property
+    def text(self) -> str:
+        """All pieces."""
+        return "".join(self.pieces)
 
 
 class Reply(msgspec.Struct):
-    """A whole answer: ``pieces`` are its content tokens in order, of text or of the tool call's JSON arguments."""
+    """A whole answer."""
 
-    pieces: list[str]
+    parts: list[Part]
     finish: str
-    """``stop``, ``length``, ``stop_sequence`` or ``tool_calls``."""
+    """``stop``, ``length``, ``stop_sequence``, ``tool_calls`` or ``refusal``."""
     usage: Usage
     stop_sequence: str | None = None
-    tool_call: ToolCall | None = None
+    service_tier: str | None = None
+    """Reported instead of what the request leads to."""
+    pieces: list[str] = msgspec.field(default_factory=list)
+    """The tokens of all parts in order: what is paced, and what a fault is placed after."""
+
+    def __post_init__(self) -> None:
+        parts = self.parts
+        self.pieces = parts[0].pieces if len(parts) == 1 else [piece for part in parts for piece in part.pieces]
+
+    def of(self, kind: PartKind) -> list[Part]:
+        """The parts of one kind."""
+        return [part for part in self.parts if part.kind == kind]
+
+    def text(self, kind: PartKind = "text") -> str:
+        """All text of one kind."""
+        return "".join(part.text for part in self.parts if part.kind == kind)
 
 
 class Refusal(Exception):
@@ -102,96 +137,3 @@ class Refusal(Exception):
         self.kind = kind
         self.message = message
         self.param = param
-
-
-def text_tokens(text: str) -> int:
-    """Input tokens of a text."""
-    return (len(text) + 3) // 4
-
-
-def compose(prompt: Prompt, behaviour: Behaviour, name: str) -> Reply:
-    """Decides the answer of the provider called ``name``. Depends on its arguments only."""
-    hidden = behaviour.reasoning_tokens
-    room = None if prompt.max_output_tokens is None else max(0, prompt.max_output_tokens - hidden)
-    call = _tool_call(prompt, behaviour)
-    if call is not None:
-        pieces = _json_pieces(msgspec.json.encode(call.arguments).decode())
-        if room is None or len(pieces) <= room:
-            return Reply(pieces, "tool_calls", _usage(prompt, behaviour, len(pieces)), tool_call=call)
-    pieces = _content(prompt, behaviour, name)
-    finish, stopped_by = "stop", None
-    if prompt.stop:
-        pieces, stopped_by = _stopped(pieces, prompt.stop)
-        finish = "stop_sequence" if stopped_by else "stop"
-    if room is not None and len(pieces) > room:
-        pieces, finish, stopped_by = pieces[:room], "length", None
-    return Reply(pieces, finish, _usage(prompt, behaviour, len(pieces)), stop_sequence=stopped_by)
-
-
-def _tool_call(prompt: Prompt, behaviour: Behaviour) -> ToolCall | None:
-    wanted = prompt.forced_tool
-    if wanted is None and behaviour.call_tools and not prompt.after_tool_result:
-        wanted = ""
-    if wanted is None or not prompt.tools:
-        return None
-    tool = next((tool for tool in prompt.tools if tool.name == wanted), prompt.tools[0])
-    arguments = instance_of(tool.schema)
-    return ToolCall(tool.name, arguments if isinstance(arguments, dict) else {})
-
-
-def _content(prompt: Prompt, behaviour: Behaviour, name: str) -> list[str]:
-    if behaviour.text is not None:
-        return _WORD.findall(behaviour.text)
-    if prompt.json_schema is True:
-        return _json_pieces(msgspec.json.encode({"simulated": True, "reply": _headline(prompt, name)}).decode())
-    if prompt.json_schema is not None:
-        return _json_pieces(msgspec.json.encode(instance_of(prompt.json_schema)).decode())
-    pieces: list[str] = _WORD.findall(_headline(prompt, name))
-    missing = behaviour.output_tokens - len(pieces)
-    if missing <= 0:
-        return pieces[: behaviour.output_tokens]
-    times, rest = divmod(missing, len(_FILLER))
-    return [*pieces, *(_FILLER * times), *_FILLER[:rest]]
-
-
-def _headline(prompt: Prompt, name: str) -> str:
-    """Names what reached the provider, so that a test sees lost history, a lost system prompt or a lost image."""
-    seen = f"{prompt.turns} message{'' if prompt.turns == 1 else 's'}"
-    if prompt.has_system:
-        seen += ", system prompt"
-    if prompt.images:
-        seen += f", {prompt.images} image{'' if prompt.images == 1 else 's'}"
-    return f'Simulated reply from {name} ({seen}) to "{prompt.last_text[:_QUOTED_CHARS]}".'
-
-
-def _json_pieces(text: str) -> list[str]:
-    return [text[start : start + _JSON_TOKEN_CHARS] for start in range(0, len(text), _JSON_TOKEN_CHARS)]
-
-
-def _stopped(pieces: list[str], stops: tuple[str, ...]) -> tuple[list[str], str | None]:
-    text = "".join(pieces)
-    found = [(at, stop) for stop in stops if stop and (at := text.find(stop)) >= 0]
-    if not found:
-        return pieces, None
-    end, stop = min(found)
-    kept: list[str] = []
-    for piece in pieces:
-        if end <= 0:
-            break
-        kept.append(piece[:end])
-        end -= len(piece)
-    return kept, stop
-
-
-def _usage(prompt: Prompt, behaviour: Behaviour, shown: int) -> Usage:
-    total = prompt.input_tokens if behaviour.input_tokens is None else behaviour.input_tokens
-    read = min(behaviour.cached_read_tokens, total)
-    write = min(behaviour.cache_write_tokens, total - read)
-    return Usage(
-        input=total,
-        output=shown + behaviour.reasoning_tokens,
-        cached_read=read,
-        cache_write=write,
-        cache_write_1h=min(behaviour.cache_write_1h_tokens, write),
-        reasoning=behaviour.reasoning_tokens,
-    )

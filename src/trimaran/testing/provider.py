@@ -1,4 +1,4 @@
-"""The simulated provider: one loopback port that speaks ``openai.chat`` and ``anthropic.messages``.
+"""The simulated provider: one loopback port that speaks OpenAI's chat, responses and embeddings and Anthropic's messages.
 
 It composes the parts: connections parse, dialects read and write, :mod:`~trimaran.testing.answer` plays the answer. It
 says in every answer that it is simulated (header ``x-simulated``, and the default text). Behaviours are looked up by
@@ -17,18 +17,28 @@ from typing import Any, Self
 import msgspec
 
 from trimaran.testing.answer import Answer, draw
-from trimaran.testing.anthropic_messages import AnthropicMessages
+from trimaran.testing.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from trimaran.testing.behaviour import Behaviour
 from trimaran.testing.connection import Connection, Exchange
 from trimaran.testing.control import CONTROL_PATH, answer_control
 from trimaran.testing.dialect import Dialect, Request, header
-from trimaran.testing.exchange import Refusal, compose
+from trimaran.testing.exchange import Refusal
 from trimaran.testing.log import LoggedRequest, RequestLog
 from trimaran.testing.openai_chat import OpenAIChat
+from trimaran.testing.openai_embeddings import OpenAIEmbeddings
+from trimaran.testing.openai_responses import OpenAIInputTokens, OpenAIResponses
 
-__all__ = ["DEFAULT_MODELS", "SimulatedProvider"]
+__all__ = ["ANTHROPIC_DIALECTS", "DEFAULT_MODELS", "OPENAI_DIALECTS", "SimulatedProvider"]
 
-DEFAULT_MODELS = ("gpt-4o-mini", "gpt-4o", "claude-haiku-4-5-20251001", "claude-sonnet-4-5-20250929")
+DEFAULT_MODELS = (
+    "gpt-4o-mini",
+    "gpt-4o",
+    "text-embedding-3-small",
+    "claude-haiku-4-5-20251001",
+    "claude-sonnet-4-5-20250929",
+)
+OPENAI_DIALECTS = ("openai.chat", "openai.responses", "openai.embeddings", "openai.input_tokens")
+ANTHROPIC_DIALECTS = ("anthropic.messages", "anthropic.count_tokens")
 _DEFAULT = "*"
 _START_S = 10.0
 
@@ -81,7 +91,10 @@ class SimulatedProvider:
         self._keys = frozenset(keys) if keys is not None else None
         self._keep_bodies = keep_bodies
         self._openai, self._anthropic = OpenAIChat(), AnthropicMessages()
-        self._by_path: dict[bytes, Dialect] = {self._openai.path: self._openai, self._anthropic.path: self._anthropic}
+        responses = OpenAIResponses()
+        dialects: list[Dialect] = [self._openai, responses, OpenAIInputTokens(responses), OpenAIEmbeddings()]
+        dialects += [self._anthropic, AnthropicCountTokens()]
+        self._by_path: dict[bytes, Dialect] = {dialect.path: dialect for dialect in dialects}
         self._server: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: set[Connection] = set()
@@ -260,13 +273,13 @@ class SimulatedProvider:
             row.model, row.stream, row.input_tokens = prompt.model, prompt.stream, prompt.input_tokens
             scope, slot = self._slot(prompt.model, dialect.name)
             dialect.check(prompt, slot.behaviour.context_tokens, self._known)
+            reply = dialect.compose(prompt, slot.behaviour, self.name)
         except Refusal as refusal:
             self._refuse(connection, request, dialect, refusal, row)
             return None
         fate = draw(slot.behaviour, self.seed, scope, slot.seen, slot.since_set)
         slot.seen += 1
         slot.since_set += 1
-        reply = compose(prompt, slot.behaviour, self.name)
         writer = dialect.writer(prompt, reply, row.n)
         answer = Answer(
             connection,
@@ -292,14 +305,14 @@ class SimulatedProvider:
         return _DEFAULT, slots[_DEFAULT]
 
     def _look_up(self, connection: Connection, request: Request, path: bytes) -> None:
-        """Models, token counts, and what does not exist."""
+        """Models, and what does not exist."""
         assert self._loop is not None
-        versioned = header(request.headers, b"anthropic-version") is not None or path == self._anthropic.count_path
+        versioned = header(request.headers, b"anthropic-version") is not None
         dialect: Dialect = self._anthropic if versioned else self._openai
         row = self._logged(request, path, dialect.name, self._loop.time())
         try:
             dialect.authenticate(request.headers, self._keys)
-            body = self._found(dialect, request, path, row)
+            body = self._found(dialect, request, path)
         except Refusal as refusal:
             self._refuse(connection, request, dialect, refusal, row)
             return
@@ -308,12 +321,7 @@ class SimulatedProvider:
         self.log.end(row, "completed", self._loop.time())
         connection.done(request.keep_alive)
 
-    def _found(self, dialect: Dialect, request: Request, path: bytes, row: LoggedRequest) -> bytes:
-        if request.method == b"POST" and path == self._anthropic.count_path:
-            prompt = self._anthropic.read_count(request.body)
-            row.model, row.input_tokens = prompt.model, prompt.input_tokens
-            dialect.check(prompt, prompt.input_tokens, self._known)
-            return self._anthropic.count(prompt)
+    def _found(self, dialect: Dialect, request: Request, path: bytes) -> bytes:
         if request.method == b"GET" and (path == b"/v1/models" or path.startswith(b"/v1/models/")):
             one = path.removeprefix(b"/v1/models/").decode("latin-1") if path != b"/v1/models" else None
             found = dialect.models(self._models if self._models is not None else DEFAULT_MODELS, one)

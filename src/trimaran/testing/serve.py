@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from trimaran.errors import StartError
 from trimaran.testing.behaviour import Behaviour
-from trimaran.testing.provider import SimulatedProvider
+from trimaran.testing.provider import ANTHROPIC_DIALECTS, OPENAI_DIALECTS, SimulatedProvider
 
 __all__ = ["run_mock"]
 
@@ -27,13 +27,13 @@ def run_mock(
     seed: int = 0,
     announce: Callable[[str], None] = print,
 ) -> None:
-    """Serve both dialects until SIGINT or SIGTERM; then finish open answers for at most 5 s (a second signal: at once).
+    """Serve every dialect until SIGINT or SIGTERM; then finish open answers for at most 5 s (a second signal: at once).
 
     ``port`` 0 lets the system choose. ``announce`` gets one line that holds the address once requests are accepted.
     Prompts are not kept. Raises :class:`~trimaran.errors.StartError` when the port is taken.
     """
     provider = SimulatedProvider(
-        behaviours={"openai.chat": openai, "anthropic.messages": anthropic},
+        behaviours=dict.fromkeys(OPENAI_DIALECTS, openai) | dict.fromkeys(ANTHROPIC_DIALECTS, anthropic),
         name=name,
         host=host,
         port=port,

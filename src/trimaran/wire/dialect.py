@@ -1,22 +1,28 @@
 """What a dialect is: one public wire API, read and written, without I/O.
 
 Two roads lead through a dialect. When client and target speak the same one, bytes pass and only what must be known is
-read from them (:meth:`Dialect.read`, :meth:`Dialect.inspect`, :meth:`Dialect.pass_relay`). Otherwise one dialect
-decodes into the neutral model of :mod:`trimaran.wire.events` and the other one encodes from it. A field that the
-neutral model cannot hold is refused by name; it may be left out only when its value means the same as its absence.
+read from them (:class:`Dialect`). Otherwise one dialect decodes into the neutral model of
+:mod:`trimaran.wire.conversation` and :mod:`trimaran.wire.events` and the other one encodes from it
+(:class:`Conversational`, and for answers :class:`ChatDialect` or :class:`CountDialect`).
+
+Nothing is dropped in silence. A member that the neutral model has no place for is refused by name when it is decoded,
+unless its value means the same as its absence. What the neutral model holds is either written by an encoder, refused
+by name (:class:`Refusals`), or, where an answer means the same without it, left out and noted (:class:`Notes`);
+:func:`check_fields` holds every encoder to that.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from collections.abc import Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 
 from trimaran.errors import AttemptError, InvalidRequest, MalformedAnswer, TrimaranError, UnsupportedFeature
 from trimaran.types import Target, Usage
-from trimaran.wire.events import Answer, ChatRequest, Event, Part, Text
+from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
+from trimaran.wire.events import Answer, Event
 from trimaran.wire.failures import Complaint, attempt_error, read_complaint
 from trimaran.wire.members import BAD_JSON, RawMembers, Span, plain
 
@@ -24,17 +30,20 @@ if TYPE_CHECKING:
     from trimaran.wire.relay import StreamRelay
 
 __all__ = [
+    "ChatDialect",
+    "Conversational",
+    "CountDialect",
     "Dialect",
     "Envelope",
     "Refusals",
     "StreamDecoder",
     "StreamEncoder",
     "TokenCount",
+    "check_fields",
     "decode_json",
     "means_nothing",
     "number",
     "plain_members",
-    "text_parts",
 ]
 
 
@@ -60,32 +69,72 @@ class Envelope(msgspec.Struct):
     """Where the model's JSON string stands in ``body``."""
     options_span: Span = (0, 0)
     """Where the value of ``stream_options`` stands in ``body``; (0, 0) when it is not there."""
+    needs: int = 0
+    """What a target must be able to do, as a mask of :data:`trimaran.types.FEATURES`."""
+    stateful: bool = False
+    """It refers to something that the provider stored earlier, so that only that provider can answer."""
+    answers: int = 1
+    """How many answers are asked for at once; ``max_output_tokens`` is over all of them."""
+    prompt_span: Span = (0, 0)
+    """Where the conversation stands in ``body``: the value of ``messages`` or ``input``."""
 
 
 class Refusals:
-    """Collects what a target's dialect cannot take, so that one message names all of it."""
+    """Collects what a target cannot take, so that one message names all of it.
 
-    def __init__(self, source: str, target: Target) -> None:
-        self._source = source
+    ``names`` maps neutral field names to the client's own.
+    """
+
+    def __init__(self, source: str, target: Target, names: Mapping[str, str] | None = None) -> None:
+        self.source = source
         self._target = target
+        self._names = names or {}
         self._found: list[tuple[str, str]] = []
+        self._dialect = ""
+        self.omitted: list[str] = []
+        """What the decoder left out because no other provider's answer depends on it; the translation notes it."""
 
-    def add(self, field: str, why: str = "") -> None:
-        """Refuse ``field``, a path such as ``messages[2].name``, with a reason where it is not plain that the field as
-        such is the problem."""
-        self._found.append((field, why))
+    def omit(self, path: str) -> None:
+        """Leave out what stands at ``path``, for :attr:`Notes.omitted`."""
+        if path not in self.omitted:
+            self.omitted.append(path)
+
+    def add(self, path: str, why: str = "") -> None:
+        """Refuse what stands at ``path`` in the client's body, such as ``messages[2].name``, with a reason where it is
+        not plain that it as such is the problem."""
+        self._found.append((path, why))
+
+    def field(self, field: str, why: str = "") -> None:
+        """Refuse a field of :class:`ChatRequest`."""
+        self.add(self.name(field), why)
+
+    def name(self, field: str) -> str:
+        """The client's own name of a field of :class:`ChatRequest`."""
+        return self._names.get(field, field)
+
+    def __bool__(self) -> bool:
+        """Whether anything was refused."""
+        return bool(self._found)
+
+    def for_dialect(self, dialect: str) -> Refusals:
+        """A copy for one try of a translation into ``dialect``."""
+        copy = Refusals(self.source, self._target, self._names)
+        copy._found = list(self._found)
+        copy._dialect = dialect
+        copy.omitted = self.omitted
+        return copy
 
     def check(self) -> None:
         """Raises :class:`UnsupportedFeature` when anything was added."""
         if not self._found:
             return
         target = self._target
-        shown = ", ".join(f"{field!r} ({why})" if why else repr(field) for field, why in self._found[:10])
+        shown = ", ".join(f"{path!r} ({why})" if why else repr(path) for path, why in self._found[:10])
         more = f" and {len(self._found) - 10} more" if len(self._found) > 10 else ""
         raise UnsupportedFeature(
-            f"target {target.id!r} ({target.upstream_model}) speaks {target.dialects[0]}, and a request in {self._source} "
-            f"is translated for it as a text conversation, which cannot carry {shown}{more}; leave that out, or ask "
-            f"for a model with a target that speaks {self._source}",
+            f"target {target.id!r} ({target.upstream_model}) speaks {self._dialect or ', '.join(target.dialects)}, and a "
+            f"request in {self.source} translated for it cannot carry {shown}{more}; leave that out, or ask for a model "
+            f"with a target that speaks {self.source}",
             field=self._found[0][0],
         )
 
@@ -102,6 +151,10 @@ class StreamDecoder(ABC):
     def decode(self, name: bytes, data: bytes) -> Sequence[Event]:
         """The neutral events of one event. Raises the :class:`AttemptError` that an error event stands for, or
         :class:`MalformedAnswer`."""
+
+    def ended(self) -> Sequence[Event]:
+        """The neutral events still due when the stream ends where it may (:attr:`may_end`)."""
+        return ()
 
 
 class StreamEncoder(ABC):
@@ -122,10 +175,12 @@ class Dialect(ABC):
     name: str
     path: bytes
     """Follows a target's base URL, and is the path under which clients are served."""
-    end_marker: bytes
+    operation: ClassVar[str] = "chat"
+    """``chat``, ``embeddings`` or ``count`` (of tokens). One is never translated into another."""
+    free: ClassVar[bool] = False
+    """The provider charges nothing for it."""
+    end_marker: bytes = b""
     """The SSE event that ends a complete stream."""
-
-    # The same dialect on both sides
 
     @abstractmethod
     def read(self, body: bytes) -> Envelope:
@@ -140,37 +195,14 @@ class Dialect(ABC):
         """Usage and neutral finish reason of a whole answer. Raises :class:`MalformedAnswer`, or what an error in the
         body stands for."""
 
-    @abstractmethod
     def pass_relay(self, envelope: Envelope) -> StreamRelay:
-        """A relay whose input and output are both in this dialect."""
+        """A relay whose input and output are both in this dialect. Only for dialects that stream."""
+        raise NotImplementedError
 
-    # Translation
-
-    @abstractmethod
-    def decode_request(self, body: bytes, target: Target) -> ChatRequest:
-        """The request as neutral values. Raises :class:`InvalidRequest`, or :class:`UnsupportedFeature` naming each
-        field that would be lost on the way to ``target``."""
-
-    @abstractmethod
-    def encode_request(self, request: ChatRequest, target: Target, source: str) -> bytes:
-        """The request for ``target``; ``source`` names the client's dialect in a message. Raises
-        :class:`UnsupportedFeature`."""
-
-    @abstractmethod
-    def decode_answer(self, body: bytes) -> Answer:
-        """A whole answer as neutral values. Raises as :meth:`inspect` does."""
-
-    @abstractmethod
-    def encode_answer(self, answer: Answer, created_s: int) -> bytes:
-        """A whole answer. ``created_s`` is Unix time, for dialects that say it."""
-
-    @abstractmethod
-    def stream_decoder(self) -> StreamDecoder:
-        """For one answer."""
-
-    @abstractmethod
-    def stream_encoder(self, envelope: Envelope, created_s: int) -> StreamEncoder:
-        """For one answer to the request of ``envelope``."""
+    def without_foreign_state(self, body: bytes) -> bytes:
+        """``body`` without reasoning whose state is wrapped (see :mod:`trimaran.wire.state`). The same object when there
+        is none."""
+        return body
 
     # Errors
 
@@ -208,9 +240,84 @@ class Dialect(ABC):
     def write_error(self, error: TrimaranError, request_id: str) -> bytes:
         """A JSON body. The provider's own body passes untouched where it refused the request in this dialect."""
 
-    @abstractmethod
     def write_stream_error(self, error: TrimaranError, request_id: str) -> bytes:
         """An SSE event that tells a client its stream ends here, incomplete. No end marker may follow it."""
+        raise NotImplementedError
+
+
+class Conversational(Dialect):
+    """A dialect whose requests are conversations, so that they can be translated."""
+
+    field_names: ClassVar[Mapping[str, str]]
+    """Each field of :class:`ChatRequest` that is called otherwise here: ``max_output_tokens`` is ``max_tokens``."""
+
+    @abstractmethod
+    def decode_request(self, body: bytes, refusals: Refusals) -> ChatRequest:
+        """The request as neutral values. Raises :class:`InvalidRequest` for one that no provider could take. What the
+        neutral model has no place for goes to ``refusals``; the caller checks them."""
+
+    @abstractmethod
+    def encode_request(self, request: ChatRequest, target: Target, refusals: Refusals, notes: Notes) -> bytes:
+        """The request for ``target``. What cannot be said goes to ``refusals``, what is done otherwise or left out to
+        ``notes``; the caller checks them."""
+
+
+class ChatDialect(Conversational):
+    """A dialect that answers with text, reasoning and tool calls, whole or streamed."""
+
+    def takes_format(self, wanted: ResponseFormat, target: Target) -> bool:
+        """Whether ``target`` can be held to this format in this dialect. Where not, a tool may stand for it."""
+        return True
+
+    @abstractmethod
+    def decode_answer(self, body: bytes) -> Answer:
+        """A whole answer as neutral values. Raises as :meth:`inspect` does."""
+
+    @abstractmethod
+    def encode_answer(self, answer: Answer, created_s: int, envelope: Envelope | None = None) -> bytes:
+        """A whole answer. ``created_s`` is Unix time, for dialects that say it; ``envelope`` is the request's, for those
+        whose answers repeat its settings."""
+
+    @abstractmethod
+    def stream_decoder(self) -> StreamDecoder:
+        """For one answer."""
+
+    @abstractmethod
+    def stream_encoder(self, envelope: Envelope, created_s: int) -> StreamEncoder:
+        """For one answer to the request of ``envelope``."""
+
+
+class CountDialect(Conversational):
+    """A dialect that counts the tokens of a conversation and generates nothing."""
+
+    operation = "count"
+    free = True
+
+    @abstractmethod
+    def decode_count(self, body: bytes) -> int:
+        """Tokens. Raises as :meth:`inspect` does."""
+
+    @abstractmethod
+    def encode_count(self, tokens: int) -> bytes:
+        """The answer's body."""
+
+
+_DEFAULTS: tuple[tuple[str, Any], ...] = tuple(
+    (field.name, field.default_factory() if field.default is msgspec.NODEFAULT else field.default)
+    for field in msgspec.structs.fields(ChatRequest)
+    if not field.required
+)
+
+
+def check_fields(request: ChatRequest, takes: Set[str], hints: Set[str], refusals: Refusals, notes: Notes) -> None:
+    """Hold an encoder to its word. Each field of ``request`` that is set and that the encoder does not write (``takes``)
+    is noted as left out where it is one of its ``hints``, and refused otherwise."""
+    for name, default in _DEFAULTS:
+        if name not in takes and getattr(request, name) != default:
+            if name in hints:
+                notes.omit(refusals.name(name))
+            else:
+                refusals.field(name)
 
 
 def decode_json(decode: Any, data: bytes, what: str) -> Any:
@@ -240,26 +347,3 @@ def means_nothing(fields: Mapping[str, Any], neutral: Mapping[str, tuple[Any, ..
     """Whether member ``key`` says the same as its absence: it is null, or one of its ``neutral`` values."""
     value = fields[key]
     return value is None or value in neutral.get(key, ())
-
-
-def text_parts(value: Any, path: str, refusals: Refusals) -> list[Part]:
-    """A string, or a list of text parts, as neutral parts. Anything else in the list goes to ``refusals``."""
-    if isinstance(value, str):
-        return [Text(value)]
-    if not isinstance(value, list):
-        raise InvalidRequest(f"{path!r} must be a string or a list of content parts", field=path)
-    parts: list[Part] = []
-    for number, part in enumerate(value):
-        here = f"{path}[{number}]"
-        if not isinstance(part, dict) or not isinstance(kind := part.get("type"), str):
-            raise InvalidRequest(f"{here!r} must be an object with a type", field=here)
-        if kind != "text":
-            refusals.add(here, f"a part of type {kind!r}")
-            continue
-        if not isinstance(text := part.get("text"), str):
-            raise InvalidRequest(f"'{here}.text' must be a string", field=f"{here}.text")
-        parts.append(Text(text))
-        for key, member in part.items():
-            if key not in ("type", "text") and member not in (None, []):
-                refusals.add(f"{here}.{key}")
-    return parts

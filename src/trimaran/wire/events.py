@@ -1,72 +1,43 @@
-"""The neutral model that every dialect is translated through.
+"""The neutral answer: whole, and as a stream of events. Requests are in :mod:`trimaran.wire.conversation`.
 
-A dialect decodes into these values and encodes from them; no dialect knows another one. They carry text conversations:
-a message is a list of parts, and :data:`Part` is the place where a further kind of content joins. What a request says
-beyond this model is refused by name when it would have to be translated, and never enters here.
+A stream::
+
+    Started ─► (PartStarted ─► deltas ─► PartEnded)* ─► Finished,   UsageReport and ServiceTier anywhere after Started
+
+Parts are numbered from 0 in order of their start, and a decoder gives every part its start and its end, also where its
+dialect does not say them. Parts may overlap (two tool calls that arrive in turns); an encoder whose dialect knows no
+overlap keeps the later one back until the earlier one has ended. ``TextDelta`` belongs to a ``Text`` or ``Refusal`` part.
 
 Finish reasons are neutral words: ``stop``, ``length``, ``context_window``, ``stop_sequence``, ``tool_calls``,
 ``content_filter``. A provider's word outside that list keeps its own spelling; empty means that none was given. Token
-counts follow :class:`trimaran.types.Usage`.
+counts follow :class:`trimaran.types.Usage`. Log-probabilities are a list of entries for the answer's text, each with
+``token``, ``logprob``, ``bytes`` and ``top_logprobs``, in the form that both of OpenAI's dialects share.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from trimaran.types import Usage
+from trimaran.wire.conversation import Part, Refusal, Text
 
 __all__ = [
     "Answer",
-    "ChatRequest",
+    "ArgumentsDelta",
     "Event",
     "Finished",
-    "Message",
     "OtherDelta",
-    "Part",
+    "PartEnded",
+    "PartStarted",
     "ReasoningDelta",
-    "Role",
+    "ReasoningState",
+    "ServiceTier",
     "Started",
-    "Text",
     "TextDelta",
     "UsageReport",
 ]
-
-Role: TypeAlias = Literal["system", "user", "assistant"]
-
-
-class Text(msgspec.Struct, tag="text"):
-    """A piece of text inside a message."""
-
-    text: str
-
-
-Part: TypeAlias = Text
-"""What a message can hold."""
-
-
-class Message(msgspec.Struct):
-    """One turn. ``system`` stands here only where it came after the conversation had begun."""
-
-    role: Role
-    parts: list[Part]
-
-
-class ChatRequest(msgspec.Struct, kw_only=True):
-    """A text conversation and how to continue it. ``None`` means that the client left it to the provider."""
-
-    model: str
-    messages: list[Message]
-    system: list[Part] = []
-    """The instructions before the first turn."""
-    max_output_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: list[str] = []
-    user: str | None = None
-    """An opaque identifier of the end user, for the provider's abuse detection."""
-    stream: bool = False
 
 
 class Started(msgspec.Struct, gc=False):
@@ -76,19 +47,51 @@ class Started(msgspec.Struct, gc=False):
     model: str
 
 
+class PartStarted(msgspec.Struct, gc=False):
+    """A part begins; ``part`` holds what is known of it so far, its text and arguments empty. The start of a tool call
+    is content, because its name is."""
+
+    index: int
+    part: Part
+
+
 class TextDelta(msgspec.Struct, gc=False):
-    """More text of the answer."""
+    """More text."""
 
     text: str
+    index: int = 0
+    logprobs: list[Any] | None = None
 
 
 class ReasoningDelta(msgspec.Struct, gc=False):
-    """The provider is thinking, or says something else that a text answer can do without. It commits an answer like
-    text does; its words are not translated."""
+    """More of what the model thinks. It commits an answer like text does."""
+
+    text: str = ""
+    index: int = 0
+
+
+class ReasoningState(msgspec.Struct, gc=False):
+    """The next piece of a reasoning part's ``state``."""
+
+    state: str
+    index: int = 0
+
+
+class ArgumentsDelta(msgspec.Struct, gc=False):
+    """The next piece of a tool call's JSON arguments."""
+
+    json: str
+    index: int = 0
+
+
+class PartEnded(msgspec.Struct, gc=False):
+    """Nothing more will come of this part."""
+
+    index: int
 
 
 class OtherDelta(msgspec.Struct, gc=False):
-    """Content that only its own dialect can carry: a part of a tool call, audio. ``kind`` names it for a message."""
+    """Content that only its own dialect can carry: audio, a citation, another choice. ``kind`` names it for a message."""
 
     kind: str
 
@@ -100,6 +103,12 @@ class UsageReport(msgspec.Struct, gc=False):
     alone: bool = False
 
 
+class ServiceTier(msgspec.Struct, gc=False):
+    """The tier that served the answer: ``standard``, ``flex``, ``priority``, ``batch``."""
+
+    tier: str
+
+
 class Finished(msgspec.Struct, gc=False):
     """The provider ended the answer for this reason. Usage and the end marker may still follow."""
 
@@ -107,15 +116,34 @@ class Finished(msgspec.Struct, gc=False):
     stop_sequence: str | None = None
 
 
-Event: TypeAlias = Started | TextDelta | ReasoningDelta | OtherDelta | UsageReport | Finished
+Event: TypeAlias = (
+    Started
+    | PartStarted
+    | TextDelta
+    | ReasoningDelta
+    | ReasoningState
+    | ArgumentsDelta
+    | PartEnded
+    | OtherDelta
+    | UsageReport
+    | ServiceTier
+    | Finished
+)
 
 
 class Answer(msgspec.Struct):
-    """A whole answer that was not streamed."""
+    """A whole answer that was not streamed. ``parts`` are texts, refusals, reasoning and tool calls, in order."""
 
     id: str
     model: str
-    text: str
+    parts: list[Part]
     finish_reason: str
     stop_sequence: str | None = None
     usage: Usage | None = None
+    logprobs: list[Any] | None = None
+    service_tier: str = ""
+
+    @property
+    def text(self) -> str:
+        """What the answer says, refusals included, reasoning and tool calls not."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text | Refusal))

@@ -51,6 +51,24 @@ _STATUS_OF = {
     "context_length_exceeded": 400,
     "content_filter": 400,
     "content_policy_violation": 400,
+    "invalid_prompt": 400,
+    "bio_policy": 400,
+    "misalignment_policy_violation": 400,
+    "data_residency_mismatch": 400,
+    "invalid_image": 400,
+    "invalid_image_format": 400,
+    "invalid_base64_image": 400,
+    "invalid_image_url": 400,
+    "invalid_image_mode": 400,
+    "image_too_large": 400,
+    "image_too_small": 400,
+    "image_parse_error": 400,
+    "image_content_policy_violation": 400,
+    "image_file_too_large": 400,
+    "unsupported_image_media_type": 400,
+    "empty_image_file": 400,
+    "failed_to_download_image": 400,
+    "image_file_not_found": 400,
     "authentication_error": 401,
     "invalid_api_key": 401,
     "billing_error": 402,
@@ -67,6 +85,7 @@ _STATUS_OF = {
     "server_error": 500,
     "service_unavailable": 503,
     "timeout_error": 504,
+    "vector_store_timeout": 504,
     "overloaded_error": 529,
 }
 """For a refusal without a status, by its code or type; anything else is the target's own fault."""
@@ -78,7 +97,16 @@ _TOO_LONG = (
     "exceeds the context window",
     "context_length_exceeded",
 )
-_REFUSED = ("content filtering policy", "content management policy", "content_policy_violation", "content_filter")
+_REFUSED = (
+    "content filtering policy",
+    "content management policy",
+    "content_policy_violation",
+    "content_filter",
+    "bio_policy",
+    "misalignment_policy_violation",
+)
+_NOT_STORED = ("previous_response_not_found", "previous response with id", "response with id", "item with id")
+"""What a request went on from is not there: a mistake of the client's, where a missing model is one of the operator's."""
 _NO_CREDIT = ("credit balance is too low",)
 _TRY_AGAIN = frozenset({408, 409, 425})
 """A timeout, a lock or a replay guard of the provider: the vendors' SDKs try these again, and so do we."""
@@ -148,10 +176,12 @@ def _kind(status: int, complaint: Complaint) -> type[AttemptError]:
         return ServerFault
     if status in (401, 402, 403):
         return CredentialRejected
+    words = f"{complaint.code} {complaint.type} {complaint.message}".lower()
+    if status == 404 and any(mark in words for mark in _NOT_STORED):
+        return Rejected
     if status == 404 or status < 400:
         # A redirect is never followed, so it is an address that the operator has to correct.
         return TargetNotFound
-    words = f"{complaint.code} {complaint.type} {complaint.message}".lower()
     if any(mark in words for mark in _NO_CREDIT):
         return CredentialRejected
     if any(mark in words for mark in _TOO_LONG):

@@ -11,19 +11,32 @@ breaks in the same breath as its first content can so be tried elsewhere. What e
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trimaran.errors import MalformedAnswer, StreamCut
 from trimaran.types import Usage
-from trimaran.wire.events import Event, Finished, OtherDelta, ReasoningDelta, TextDelta, UsageReport
+from trimaran.wire.conversation import ToolCall
+from trimaran.wire.events import (
+    ArgumentsDelta,
+    Event,
+    Finished,
+    OtherDelta,
+    PartStarted,
+    ReasoningDelta,
+    ReasoningState,
+    TextDelta,
+    UsageReport,
+)
 from trimaran.wire.sse import EventFramer, parse_event
 
 if TYPE_CHECKING:
-    from trimaran.wire.dialect import Dialect, StreamDecoder, StreamEncoder
+    from trimaran.wire.dialect import ChatDialect, StreamDecoder, StreamEncoder
+    from trimaran.wire.json_tool import ToolToText
 
 __all__ = ["MAX_HELD_BYTES", "PassRelay", "StreamRelay", "TranslatingRelay"]
 
-_CONTENT = (TextDelta, ReasoningDelta, OtherDelta)
+_CONTENT = (TextDelta, ArgumentsDelta, ReasoningDelta, ReasoningState, OtherDelta)
 
 MAX_HELD_BYTES = 2**20
 """Before the first content there are a few events and keep-alive comments; more than this is not an answer."""
@@ -118,7 +131,7 @@ class StreamRelay(ABC):
 
     def _note(self, event: Event) -> bool:
         """Learn from ``event``; whether it was content."""
-        if isinstance(event, _CONTENT):
+        if isinstance(event, _CONTENT) or (type(event) is PartStarted and type(event.part) is ToolCall):
             self.content_seen = True
             return True
         if isinstance(event, Finished):
@@ -142,7 +155,7 @@ class PassRelay(StreamRelay):
 
     __slots__ = ("_drop_usage", "_end_marker")
 
-    def __init__(self, dialect: Dialect, *, drop_usage: bool = False) -> None:
+    def __init__(self, dialect: ChatDialect, *, drop_usage: bool = False) -> None:
         super().__init__(dialect.stream_decoder())
         self._end_marker = dialect.end_marker
         self._drop_usage = drop_usage
@@ -168,28 +181,35 @@ class PassRelay(StreamRelay):
 class TranslatingRelay(StreamRelay):
     """The target's dialect in, the client's out."""
 
-    __slots__ = ("_encoder",)
+    __slots__ = ("_encoder", "_tool")
 
-    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder, tool: ToolToText | None = None) -> None:
         super().__init__(decoder)
         self._encoder = encoder
+        self._tool = tool
 
     def _take(self, block: bytes) -> bytes:
         name, data = parse_event(block)
         if data is None:
             return b""
-        content = False
-        out: list[bytes] = []
-        for event in self._decoder.decode(name, data):
-            if isinstance(event, OtherDelta):
-                raise MalformedAnswer(f"the answer holds a {event.kind}, and the request asked for text")
-            content = self._note(event) or content
-            out.append(self._encoder.encode(event))
-        self.content_events += content
+        out = self._encoded(self._decoder.decode(name, data))
         if self._decoder.complete:
             self.complete = True
-            out.append(self._end())
-        return b"".join(out)
+            out += self._encoder.end()
+        return out
+
+    def _encoded(self, events: Sequence[Event]) -> bytes:
+        content = False
+        out: list[bytes] = []
+        tool = self._tool
+        for event in events:
+            for seen in (event,) if tool is None else tool.events(event):
+                if type(seen) is OtherDelta:
+                    raise MalformedAnswer(f"the answer holds a {seen.kind}, which the client's dialect cannot carry")
+                content = self._note(seen) or content
+                out.append(self._encoder.encode(seen))
+        self.content_events += content
+        return out[0] if len(out) == 1 else b"".join(out)
 
     def _end(self) -> bytes:
-        return self._encoder.end()
+        return self._encoded(self._decoder.ended()) + self._encoder.end()

@@ -12,19 +12,40 @@ from trimaran.testing.contract.anthropic_messages import (
     check_anthropic_messages,
 )
 from trimaran.testing.contract.openai_chat import OPENAI_CHAT, OpenAISession, check_openai_chat
-from trimaran.testing.contract.suite import SIMULATED_MODELS, Check, ContractError, Session, Suite, plain
+from trimaran.testing.contract.openai_embeddings import (
+    OPENAI_EMBEDDINGS,
+    EmbeddingsSession,
+    check_openai_embeddings,
+)
+from trimaran.testing.contract.openai_responses import OPENAI_RESPONSES, ResponsesSession, check_openai_responses
+from trimaran.testing.contract.suite import (
+    SIMULATED_MODELS,
+    Check,
+    ContractError,
+    Session,
+    Suite,
+    differences,
+    plain,
+)
 
 __all__ = [
     "ANTHROPIC_MESSAGES",
     "OPENAI_CHAT",
+    "OPENAI_EMBEDDINGS",
+    "OPENAI_RESPONSES",
     "SIMULATED_MODELS",
     "AnthropicSession",
     "Check",
     "ContractError",
+    "EmbeddingsSession",
     "OpenAISession",
+    "ResponsesSession",
     "Session",
     "Suite",
     "check_anthropic_messages",
     "check_openai_chat",
+    "check_openai_embeddings",
+    "check_openai_responses",
+    "differences",
     "plain",
 ]

@@ -1,80 +1,34 @@
-"""The contract of ``anthropic.messages``, checked with the ``anthropic`` SDK."""
+"""The contract of ``anthropic.messages``, checked with the ``anthropic`` SDK.
+
+One flat list of short promises, in the order: texts, usage, tools, media, structure, reasoning, errors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from trimaran.testing.contract.suite import Session, Suite, expect
+from trimaran.testing.contract.anthropic_session import ANTHROPIC_MESSAGES, AnthropicSession, streamed, unary, user
+from trimaran.testing.contract.material import (
+    CALENDAR_SCHEMA,
+    PDF,
+    PIXEL,
+    RESULTS,
+    THING_SCHEMA,
+    WEATHER_SCHEMA,
+    decoded,
+)
+from trimaran.testing.contract.suite import expect
 
 __all__ = ["ANTHROPIC_MESSAGES", "AnthropicSession", "check_anthropic_messages"]
 
-ANTHROPIC_MESSAGES: Suite[AnthropicSession] = Suite()
-"""All checks of the dialect."""
-
-_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
-_WEATHER = {
-    "name": "get_weather",
-    "description": "The weather in a city.",
-    "input_schema": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
-        "required": ["city", "days"],
-    },
-}
-_SCHEMA = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
-    "required": ["name", "tags"],
-    "additionalProperties": False,
-}
-
-
-class AnthropicSession(Session):
-    """An ``anthropic`` client. ``base_url`` has no ``/v1``; the SDK's own retries are off."""
-
-    def __init__(
-        self,
-        base_url: str,
-        key: str,
-        *,
-        model: str = "claude-haiku-4-5-20251001",
-        asynchronous: bool = False,
-        rename: Callable[[str], str] = str,
-    ) -> None:
-        import anthropic
-
-        build = anthropic.AsyncAnthropic if asynchronous else anthropic.Anthropic
-        super().__init__(
-            build,
-            model=model,
-            asynchronous=asynchronous,
-            rename=rename,
-            base_url=base_url,
-            api_key=key,
-            max_retries=0,
-            timeout=20.0,
-        )
-
-    def create(self, **fields: Any) -> Any:
-        """One unary message."""
-        return self.call(self.client.messages.create, **{"model": self.model, "max_tokens": 200, **fields})
-
-    def stream(self, **fields: Any) -> list[Any]:
-        """All raw events of a streamed one."""
-        fields = {"model": self.model, "max_tokens": 200, "stream": True, **fields}
-        return self.collect(self.client.messages.create, **fields)
-
-    def error(self, client: Any = None, **fields: Any) -> tuple[Any, None]:
-        """What a failing call raised, as data: for a 4xx class, status and type; for a 5xx only that."""
-        method = (client or self.client).messages.create
-        error = self.failure(method, **{"model": self.model, "max_tokens": 200, "messages": user("Hello"), **fields})
-        status = getattr(error, "status_code", None)
-        if status is None:
-            return {"class": type(error).__name__}, None
-        if status >= 500:
-            return {"class": "5xx"}, None
-        return {"class": type(error).__name__, "status": status, "type": getattr(error, "type", None)}, None
+_WEATHER = {"name": "get_weather", "description": "The weather in a city.", "input_schema": WEATHER_SCHEMA}
+_CALENDAR = {"name": "get_calendar", "description": "What is planned on a day.", "input_schema": CALENDAR_SCHEMA}
+_IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+_DOCUMENT = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}}
+_THINKING = {"max_tokens": 3_000, "thinking": {"type": "enabled", "budget_tokens": 2_000}}
+_ANSWER = ("text", "finish", "input_tokens", "output_tokens")
+_CALLS = (*_ANSWER, "tool_calls")
 
 
 def check_anthropic_messages(
@@ -94,52 +48,10 @@ def check_anthropic_messages(
         return ANTHROPIC_MESSAGES.run(session, simulated=simulated)
 
 
-def user(text: str) -> list[dict[str, Any]]:
-    """A conversation of one message."""
-    return [{"role": "user", "content": text}]
-
-
-def _unary(answer: Any) -> tuple[Any, Any]:
-    expect(answer.type == "message" and answer.role == "assistant", "a message of the assistant", answer)
-    usage = answer.usage
-    gist = {
-        "text": "".join(block.text for block in answer.content if block.type == "text"),
-        "finish": answer.stop_reason,
-        "input_tokens": _input_tokens(usage),
-        "output_tokens": usage.output_tokens,
-    }
-    return gist, answer
-
-
-def _streamed(events: list[Any]) -> tuple[Any, Any]:
-    kinds = [event.type for event in events]
-    expect(kinds[0] == "message_start" and kinds[-1] == "message_stop", "start and stop", kinds)
-    expect(kinds.count("message_start") == kinds.count("message_stop") == 1, "one start, one stop", kinds)
-    starts, stops = kinds.count("content_block_start"), kinds.count("content_block_stop")
-    expect(starts == stops and starts > 0, "each block starts and stops", kinds)
-    deltas = [event for event in events if event.type == "message_delta"]
-    expect(deltas and deltas[-1].delta.stop_reason, "a stop reason", deltas)
-    pieces = [event.delta for event in events if event.type == "content_block_delta"]
-    gist = {
-        "text": "".join(piece.text for piece in pieces if piece.type == "text_delta"),
-        "finish": deltas[-1].delta.stop_reason,
-        # Usage is cumulative, so the last event to state the input is right; who translates learns it only at the end.
-        "input_tokens": max(_input_tokens(events[0].message.usage), _input_tokens(deltas[-1].usage)),
-        "output_tokens": deltas[-1].usage.output_tokens,
-    }
-    return gist, events
-
-
-def _input_tokens(usage: Any) -> int:
-    return int(
-        (usage.input_tokens or 0) + (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
-    )
-
-
 @ANTHROPIC_MESSAGES.check(portable=True)
 def text(session: AnthropicSession) -> Any:
     """A question gets an answer that stops by itself."""
-    gist, whole = _unary(session.create(messages=user("Say hello.")))
+    gist, whole = unary(session.create(messages=user("Say hello.")))
     expect(gist["text"] and gist["finish"] == "end_turn", "some text, finished", gist)
     return gist, whole
 
@@ -147,14 +59,14 @@ def text(session: AnthropicSession) -> Any:
 @ANTHROPIC_MESSAGES.check(portable=True)
 def system_prompt(session: AnthropicSession) -> Any:
     """A system prompt as a string."""
-    return _unary(session.create(system="Answer in one word.", messages=user("What is the colour of the sky?")))
+    return unary(session.create(system="Answer in one word.", messages=user("What is the colour of the sky?")))
 
 
-@ANTHROPIC_MESSAGES.check()
+@ANTHROPIC_MESSAGES.check(across=("text", "finish"))
 def system_blocks(session: AnthropicSession) -> Any:
     """A system prompt as blocks with a cache breakpoint."""
     block = {"type": "text", "text": "Answer in one word.", "cache_control": {"type": "ephemeral"}}
-    return _unary(session.create(system=[block], messages=user("What is the colour of the sky?")))
+    return unary(session.create(system=[block], messages=user("What is the colour of the sky?")))
 
 
 @ANTHROPIC_MESSAGES.check(portable=True)
@@ -165,19 +77,19 @@ def multi_turn(session: AnthropicSession) -> Any:
         {"role": "assistant", "content": [{"type": "text", "text": "Hello Ada."}]},
         *user("What is my name?"),
     ]
-    return _unary(session.create(messages=messages))
+    return unary(session.create(messages=messages))
 
 
 @ANTHROPIC_MESSAGES.check(portable=True)
 def unicode(session: AnthropicSession) -> Any:
     """Text beyond ASCII and JSON's special characters survive."""
-    return _unary(session.create(messages=user('Grüße, 世界 🚢 "quoted" \\ \t tab')))
+    return unary(session.create(messages=user('Grüße, 世界 🚢 "quoted" \\ \t tab')))
 
 
 @ANTHROPIC_MESSAGES.check(portable=True)
 def stream_text(session: AnthropicSession) -> Any:
     """A stream holds the text in pieces between its events."""
-    gist, whole = _streamed(session.stream(messages=user("Say hello.")))
+    gist, whole = streamed(session.stream(messages=user("Say hello.")))
     expect(gist["text"] and gist["finish"] == "end_turn", "some text, finished", gist)
     return gist, whole
 
@@ -185,15 +97,15 @@ def stream_text(session: AnthropicSession) -> Any:
 @ANTHROPIC_MESSAGES.check(portable=True)
 def max_tokens(session: AnthropicSession) -> Any:
     """The limit on output tokens ends the answer."""
-    gist, whole = _unary(session.create(messages=user("Count to one hundred in words."), max_tokens=5))
-    expect(gist["finish"] == "max_tokens" and gist["output_tokens"] <= 5, "stopped by the limit", gist)
+    gist, whole = unary(session.create(messages=user("Count to one hundred in words."), max_tokens=16))
+    expect(gist["finish"] == "max_tokens" and gist["output_tokens"] <= 16, "stopped by the limit", gist)
     return gist, whole
 
 
 @ANTHROPIC_MESSAGES.check(portable=True)
 def stream_max_tokens(session: AnthropicSession) -> Any:
     """The same for a stream."""
-    gist, whole = _streamed(session.stream(messages=user("Count to one hundred in words."), max_tokens=5))
+    gist, whole = streamed(session.stream(messages=user("Count to one hundred in words."), max_tokens=16))
     expect(gist["finish"] == "max_tokens", "stopped by the limit", gist)
     return gist, whole
 
@@ -203,12 +115,20 @@ def stop_sequence(session: AnthropicSession) -> Any:
     """A stop sequence ends the answer before it and is named."""
     answer = session.create(messages=user("Say hello."), stop_sequences=[" message"])
     expect(answer.stop_reason == "stop_sequence" and answer.stop_sequence == " message", "named", answer)
-    gist, whole = _unary(answer)
+    gist, whole = unary(answer)
     expect(" message" not in gist["text"], "cut before the sequence", gist)
     return gist, whole
 
 
-@ANTHROPIC_MESSAGES.check(simulated=True)
+@ANTHROPIC_MESSAGES.check(simulated=True, across=["text", "output_tokens"], lost_in=["openai.responses"])
+def stop_sequence_cuts(session: AnthropicSession) -> Any:
+    """The text ends before it, whether or not the other side can name it."""
+    gist, whole = unary(session.create(messages=user("Say hello."), stop_sequences=[" message"]))
+    expect(gist["text"] and " message" not in gist["text"], "cut before the sequence", gist)
+    return gist, whole
+
+
+@ANTHROPIC_MESSAGES.check(simulated=True, across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"))
 def usage_details(session: AnthropicSession) -> Any:
     """Cached tokens are reported beside the other input tokens."""
     answer = session.create(model=session.named("sim-usage"), messages=user("Say hello."))
@@ -216,62 +136,245 @@ def usage_details(session: AnthropicSession) -> Any:
     expect(usage.cache_read_input_tokens == 600, "read from the cache", usage)
     expect(usage.cache_creation_input_tokens == 100, "written to the cache", usage)
     expect(usage.input_tokens == 300, "the rest", usage)
-    return _unary(answer)
+    expect(usage.output_tokens_details.thinking_tokens == 50, "the hidden part", usage)
+    gist, whole = unary(answer)
+    gist["cached_tokens"] = usage.cache_read_input_tokens
+    gist["cache_write_tokens"] = usage.cache_creation_input_tokens
+    gist["reasoning_tokens"] = usage.output_tokens_details.thinking_tokens
+    return gist, whole
 
 
-@ANTHROPIC_MESSAGES.check()
+@ANTHROPIC_MESSAGES.check(across=_CALLS, needs=["tools"])
 def tool_use(session: AnthropicSession) -> Any:
     """A forced tool is called with input that fits its schema."""
     choice = {"type": "tool", "name": "get_weather"}
-    answer = session.create(messages=user("Weather in Paris?"), tools=[_WEATHER], tool_choice=choice)
-    uses = [block for block in answer.content if block.type == "tool_use"]
-    expect(answer.stop_reason == "tool_use" and uses, "the tool is used", answer)
-    expect(uses[0].name == "get_weather" and set(uses[0].input) >= {"city", "days"}, "input fits", uses)
-    return _unary(answer)
+    answer = session.create(messages=user("Weather in Paris?"), tools=[_WEATHER, _CALENDAR], tool_choice=choice)
+    gist, whole = unary(answer)
+    calls = gist.get("tool_calls", [])
+    expect(gist["finish"] == "tool_use", "the tool is used", gist)
+    expect([call["name"] for call in calls] == ["get_weather"], "the tool is used", calls)
+    expect(set(calls[0]["arguments"]) >= {"city", "days"}, "input fits", calls)
+    return gist, whole
 
 
-@ANTHROPIC_MESSAGES.check()
+@ANTHROPIC_MESSAGES.check(across=_CALLS, needs=["tools"])
 def stream_tool_use(session: AnthropicSession) -> Any:
     """The input of a streamed tool use arrives in pieces that join to JSON."""
     events = session.stream(messages=user("Weather in Paris?"), tools=[_WEATHER], tool_choice={"type": "any"})
-    pieces = [event.delta for event in events if event.type == "content_block_delta"]
-    joined = "".join(piece.partial_json for piece in pieces if piece.type == "input_json_delta")
-    expect(set(_json(joined)) >= {"city", "days"}, "input fits", joined)
-    return _streamed(events)
+    gist, whole = streamed(events)
+    expect(set(gist["tool_calls"][0]["arguments"]) >= {"city", "days"}, "input fits", gist)
+    return gist, whole
 
 
-@ANTHROPIC_MESSAGES.check()
+@ANTHROPIC_MESSAGES.check(across=("text", "finish"), needs=["tools"])
+def no_tool(session: AnthropicSession) -> Any:
+    """``tool_choice: none`` answers in text."""
+    gist, whole = unary(session.create(messages=user("Hello."), tools=[_WEATHER], tool_choice={"type": "none"}))
+    expect(gist["text"] and gist["finish"] == "end_turn", "some text", gist)
+    return gist, whole
+
+
+@ANTHROPIC_MESSAGES.check(across=_ANSWER, needs=["tools"])
 def tool_result(session: AnthropicSession) -> Any:
     """A tool's result goes back and is answered in text."""
+    return _answered(session, "Sunny, 21 degrees.")
+
+
+@ANTHROPIC_MESSAGES.check(across=("finish", "saw_image"), needs=["tools", "vision"])
+def tool_result_image(session: AnthropicSession) -> Any:
+    """A tool's result may hold an image. Where it must move out of the result, the prompt's wording changes."""
+    gist, whole = _answered(session, [{"type": "text", "text": "The sky:"}, _IMAGE])
+    return gist | {"saw_image": "1 image" in gist["text"]}, whole
+
+
+def _answered(session: AnthropicSession, content: Any) -> tuple[Any, Any]:
     use = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Paris", "days": 1}}
-    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "Sunny, 21 degrees."}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": content}
     messages = [
         *user("Weather in Paris?"),
         {"role": "assistant", "content": [use]},
         {"role": "user", "content": [result]},
     ]
-    gist, whole = _unary(session.create(messages=messages, tools=[_WEATHER]))
+    gist, whole = unary(session.create(messages=messages, tools=[_WEATHER]))
     expect(gist["text"] and gist["finish"] == "end_turn", "some text", gist)
     return gist, whole
 
 
-@ANTHROPIC_MESSAGES.check()
+@ANTHROPIC_MESSAGES.check(simulated=True, across=(*_CALLS, "then"), needs=["tools"])
+def parallel_tools(session: AnthropicSession) -> Any:
+    """Two tools are used at once, and their results answered in a second turn."""
+    fields = {"model": session.named("sim-parallel"), "tools": [_WEATHER, _CALENDAR]}
+    question = user("Weather and plans for Paris?")
+    first = session.create(messages=question, **fields)
+    gist, _ = unary(first)
+    uses = [block for block in first.content if block.type == "tool_use"]
+    expect([use.name for use in uses] == ["get_weather", "get_calendar"], "two tools are used", gist)
+    results = [
+        {"type": "tool_result", "tool_use_id": use.id, "content": result}
+        for use, result in zip(uses, RESULTS, strict=True)
+    ]
+    said = {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]}
+    second = session.create(messages=[*question, said, {"role": "user", "content": results}], **fields)
+    gist["then"], _ = unary(second)
+    expect(gist["then"]["text"] and gist["then"]["finish"] == "end_turn", "the results are answered", gist["then"])
+    return gist, [first, second]
+
+
+@ANTHROPIC_MESSAGES.check(simulated=True, across=("text", "finish", "tool_calls"), needs=["tools"])
+def stream_parallel_tools(session: AnthropicSession) -> Any:
+    """The same streamed, with some text before the uses."""
+    events = session.stream(
+        model=session.named("sim-talkative"), messages=user("Weather and plans?"), tools=[_WEATHER, _CALENDAR]
+    )
+    gist, whole = streamed(events)
+    names = [call["name"] for call in gist.get("tool_calls", [])]
+    expect(names == ["get_weather", "get_calendar"] and gist["text"], "text, then two uses", gist)
+    return gist, whole
+
+
+@ANTHROPIC_MESSAGES.check(simulated=True, across=_CALLS, needs=["tools"])
+def one_tool_at_a_time(session: AnthropicSession) -> Any:
+    """``disable_parallel_tool_use`` allows one use."""
+    fields = {"tools": [_WEATHER, _CALENDAR], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
+    answer = session.create(model=session.named("sim-parallel"), messages=user("Weather and plans?"), **fields)
+    gist, whole = unary(answer)
+    expect(len(gist.get("tool_calls", [])) == 1, "one use", gist)
+    return gist, whole
+
+
+@ANTHROPIC_MESSAGES.check(across=_ANSWER, needs=["vision"])
 def image(session: AnthropicSession) -> Any:
     """An image beside a text."""
-    source = {"type": "base64", "media_type": "image/png", "data": _PIXEL}
+    content = [_IMAGE, {"type": "text", "text": "What is this?"}]
+    return unary(session.create(messages=[{"role": "user", "content": content}]))
+
+
+@ANTHROPIC_MESSAGES.check(across=_ANSWER, needs=["vision"])
+def image_address(session: AnthropicSession) -> Any:
+    """An image that the provider would fetch."""
+    source = {"type": "url", "url": "https://example.com/picture.png"}
     content = [{"type": "image", "source": source}, {"type": "text", "text": "What is this?"}]
-    return _unary(session.create(messages=[{"role": "user", "content": content}]))
+    return unary(session.create(messages=[{"role": "user", "content": content}]))
+
+
+@ANTHROPIC_MESSAGES.check(across=_ANSWER, needs=["documents"])
+def document(session: AnthropicSession) -> Any:
+    """A document beside a text."""
+    content = [_DOCUMENT, {"type": "text", "text": "What does it say?"}]
+    return unary(session.create(messages=[{"role": "user", "content": content}]))
+
+
+@ANTHROPIC_MESSAGES.check(across=("text", "finish"), needs=["json_schema"])
+def json_schema(session: AnthropicSession) -> Any:
+    """Structured output fits its schema."""
+    return _structured(unary(session.create(messages=user("Describe a boat as JSON."), output_config=_WANTED)))
+
+
+@ANTHROPIC_MESSAGES.check(across=("text", "finish"), needs=["json_schema"])
+def stream_json_schema(session: AnthropicSession) -> Any:
+    """The same streamed."""
+    return _structured(streamed(session.stream(messages=user("Describe a boat as JSON."), output_config=_WANTED)))
+
+
+_WANTED = {"format": {"type": "json_schema", "schema": THING_SCHEMA}}
+
+
+def _structured(seen: tuple[Any, Any]) -> tuple[Any, Any]:
+    value = decoded(seen[0]["text"])
+    expect(isinstance(value["name"], str) and isinstance(value["tags"], list), "the schema", value)
+    return seen
+
+
+@ANTHROPIC_MESSAGES.check(simulated=True, across=("text", "finish", "reasoning"), needs=["reasoning"])
+def reasoning(session: AnthropicSession) -> Any:
+    """Thinking comes first, and is signed."""
+    answer = session.create(model=session.named("sim-reasoning"), messages=user("Think."), **_THINKING)
+    gist, whole = unary(answer)
+    expect(gist.get("reasoning") == "First I think, then I answer.", "the thinking", gist)
+    return gist, whole
+
+
+@ANTHROPIC_MESSAGES.check(simulated=True, across=("text", "finish", "reasoning"), needs=["reasoning"])
+def stream_reasoning(session: AnthropicSession) -> Any:
+    """The same streamed; the signature comes at the block's end."""
+    events = session.stream(model=session.named("sim-reasoning"), messages=user("Think."), **_THINKING)
+    gist, whole = streamed(events)
+    expect(gist.get("reasoning") == "First I think, then I answer.", "the thinking", gist)
+    return gist, whole
+
+
+@ANTHROPIC_MESSAGES.check(
+    simulated=True, across=("text", "finish"), needs=["reasoning", "tools"], lost_in=["openai.chat"]
+)
+def reasoning_sent_back(session: AnthropicSession) -> Any:
+    """Thinking, readable or not, goes back as it came before the tool's result, and the provider knows it."""
+    fields = {"model": session.named("sim-reasoning-tools"), "tools": [_WEATHER], **_THINKING}
+    question = user("Weather in Paris?")
+    first = session.create(messages=question, **fields)
+    use = first.content[-1]
+    kinds = [block.type for block in first.content]
+    expect(kinds in (["thinking", "tool_use"], ["redacted_thinking", "tool_use"]), "thinking, then a use", first)
+    said = {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": use.id, "content": RESULTS[0]}]}
+    gist, second = unary(session.create(messages=[*question, said, result], **fields))
+    expect("1 reasoning block" in gist["text"], "the provider saw its thinking", gist)
+    return gist, [first, second]
+
+
+@ANTHROPIC_MESSAGES.check(simulated=True, needs=["reasoning"])
+def redacted_thinking(session: AnthropicSession) -> Any:
+    """A block that nobody may read goes back as it came."""
+    fields = {"model": session.named("sim-redacted"), **_THINKING}
+    first = session.create(messages=user("Think."), **fields)
+    expect([block.type for block in first.content[:2]] == ["thinking", "redacted_thinking"], "both kinds", first)
+    said = {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]}
+    gist, second = unary(session.create(messages=[*user("Think."), said, *user("Again.")], **fields))
+    expect("2 reasoning blocks" in gist["text"], "the provider saw both", gist)
+    return gist, [first, second]
+
+
+@ANTHROPIC_MESSAGES.check(simulated=True, needs=["reasoning"])
+def foreign_signature(session: AnthropicSession) -> Any:
+    """Thinking with a signature that is not the provider's is a 400."""
+    block = {"type": "thinking", "thinking": "I was not here.", "signature": "Zm9yZWlnbg=="}
+    said = {"role": "assistant", "content": [block, {"type": "text", "text": "So."}]}
+    return session.error(messages=[*user("Think."), said, *user("Again.")], **_THINKING)
+
+
+@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"])
+def refusal(session: AnthropicSession) -> Any:
+    """A refusal is a stop reason, explained beside it."""
+    gist, whole = unary(session.create(model=session.named("sim-refusal"), messages=user("Say it.")))
+    expect(gist["finish"] == "refusal" and gist.get("refusal") == "I will not answer that.", "the refusal", gist)
+    return gist, whole
+
+
+@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"])
+def stream_refusal(session: AnthropicSession) -> Any:
+    """The same streamed."""
+    gist, whole = streamed(session.stream(model=session.named("sim-refusal"), messages=user("Say it.")))
+    expect(gist["finish"] == "refusal" and gist.get("refusal") == "I will not answer that.", "the refusal", gist)
+    return gist, whole
 
 
 @ANTHROPIC_MESSAGES.check()
-def json_schema(session: AnthropicSession) -> Any:
-    """Structured output fits its schema."""
-    config = {"format": {"type": "json_schema", "schema": _SCHEMA}}
-    answer = session.create(messages=user("Describe a boat as JSON."), output_config=config)
-    gist, whole = _unary(answer)
-    value = _json(gist["text"])
-    expect(isinstance(value["name"], str) and isinstance(value["tags"], list), "the schema", value)
-    return gist, whole
+def stream_helper(session: AnthropicSession) -> Any:
+    """The SDK's own helper puts a stream together."""
+    choice = {"type": "any"}
+    fields = {"model": session.model, "max_tokens": 200, "tools": [_WEATHER], "tool_choice": choice}
+    message = session.assemble(
+        session.client.messages.stream, "get_final_message", messages=user("Weather in Paris?"), **fields
+    )
+    return unary(message)
+
+
+@ANTHROPIC_MESSAGES.check()
+def count_tokens(session: AnthropicSession) -> Any:
+    """A prompt is counted without an answer."""
+    fields = {"model": session.model, "system": "Be brief.", "messages": user("Say hello."), "tools": [_WEATHER]}
+    counted = session.call(session.client.messages.count_tokens, **fields)
+    expect(counted.input_tokens > 0, "some tokens", counted)
+    return {"input_tokens": counted.input_tokens}, counted
 
 
 @ANTHROPIC_MESSAGES.check()
@@ -291,6 +394,27 @@ def unknown_model(session: AnthropicSession) -> Any:
 def invalid_request(session: AnthropicSession) -> Any:
     """A conversation without messages is a 400."""
     return session.error(messages=[])
+
+
+@ANTHROPIC_MESSAGES.check(portable=True)
+def orphan_tool_result(session: AnthropicSession) -> Any:
+    """A tool's result without a use is a 400."""
+    result = {"type": "tool_result", "tool_use_id": "toolu_9", "content": "Sunny."}
+    return session.error(messages=[{"role": "user", "content": [result]}])
+
+
+@ANTHROPIC_MESSAGES.check(portable=True)
+def missing_tool_result(session: AnthropicSession) -> Any:
+    """A use without its result is a 400."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}}
+    said = {"role": "assistant", "content": [use]}
+    return session.error(messages=[*user("Weather?"), said, *user("Well?")], tools=[_WEATHER])
+
+
+@ANTHROPIC_MESSAGES.check(portable=True)
+def unknown_content(session: AnthropicSession) -> Any:
+    """A block of a type that does not exist is a 400."""
+    return session.error(messages=[{"role": "user", "content": [{"type": "hologram", "text": "x"}]}])
 
 
 @ANTHROPIC_MESSAGES.check(simulated=True, portable=True)
@@ -336,9 +460,3 @@ def disconnect(session: AnthropicSession) -> Any:
     method = session.client.messages.create
     fields = {"model": session.named("sim-endless"), "max_tokens": 10_000, "messages": user("Talk."), "stream": True}
     return len(session.collect(method, at_most=6, **fields)), None
-
-
-def _json(text: str) -> Any:
-    import msgspec
-
-    return msgspec.json.decode(text)

@@ -1,24 +1,36 @@
-"""What the two contract suites share: checks, how they run with either kind of SDK client, and how results compare.
+"""What the contract suites share: checks, how they run with either kind of SDK client, and how results compare.
 
 A check uses the vendor's own SDK, asserts what the dialect promises, and returns plain data: everything the SDK parsed,
 without what must differ between two calls (ids and timestamps). Run a suite straight against a provider and again
 through a gateway, and the two results must be equal.
 
-A check that needs a provider which fails on demand asks for one of :data:`SIMULATED_MODELS`; it runs only where those
-exist. Portable checks also hold when a gateway answers from a provider of another dialect; there, compare ``gist``
-only.
+A check that needs a provider which fails or answers on demand asks for one of :data:`SIMULATED_MODELS`; it runs only
+where those exist.
+
+A check also says what holds when a gateway answers from a provider of another dialect: which members of its ``gist``
+(:attr:`Check.across`), which features the provider's model must have (:attr:`Check.needs`), and which dialects have no
+words for it (:attr:`Check.lost_in`). :func:`differences` compares two results accordingly.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
 from trimaran.testing.behaviour import Behaviour
 
-__all__ = ["SIMULATED_MODELS", "Check", "ContractError", "Session", "Suite", "expect", "plain"]
+__all__ = [
+    "SIMULATED_MODELS",
+    "Check",
+    "ContractError",
+    "Session",
+    "Suite",
+    "differences",
+    "expect",
+    "plain",
+]
 
 SIMULATED_MODELS: dict[str, Behaviour] = {
     "sim-rate-limited": Behaviour(fault="status", status=429),
@@ -28,10 +40,32 @@ SIMULATED_MODELS: dict[str, Behaviour] = {
     "sim-small-context": Behaviour(context_tokens=40),
     "sim-endless": Behaviour(output_tokens=4_000, tpot_s=0.005),
     "sim-usage": Behaviour(input_tokens=1_000, cached_read_tokens=600, cache_write_tokens=100, reasoning_tokens=50),
+    "sim-audio": Behaviour(audio_input_tokens=5, audio_output_tokens=7),
+    "sim-parallel": Behaviour(call_tools=True, tool_calls=2),
+    "sim-talkative": Behaviour(call_tools=True, tool_calls=2, text_before_tools="Let me look that up."),
+    "sim-reasoning": Behaviour(reasoning_text="First I think, then I answer."),
+    "sim-reasoning-tools": Behaviour(reasoning_text="First I think, then I look it up.", call_tools=True),
+    "sim-redacted": Behaviour(reasoning_text="A thought.", redacted_reasoning=True),
+    "sim-refusal": Behaviour(refusal="I will not answer that."),
 }
 """Upstream models with the behaviours that the checks rely on. Pass them as ``behaviours=`` to a simulated provider."""
 
-_VOLATILE = frozenset({"id", "created", "created_at", "tool_call_id", "request_id"})
+_VOLATILE = frozenset(
+    {
+        "id",
+        "created",
+        "created_at",
+        "completed_at",
+        "tool_call_id",
+        "request_id",
+        "item_id",
+        "call_id",
+        "previous_response_id",
+        "encrypted_content",
+    }
+)
+"""What differs between two calls: ids, times, and what is bound to an id."""
+_ERROR_MEMBERS = ("class", "status")
 _TIMEOUT_S = 0.15
 
 
@@ -100,6 +134,16 @@ class Session:
                 return _first(stream, at_most)
         return list(self._runner.run(_read(stream, at_most)))
 
+    def assemble(self, method: Callable[..., Any], final: str, **fields: Any) -> Any:
+        """Let one of the SDK's stream helpers put an answer together: what its method ``final`` returns."""
+        manager = method(**fields)
+        if self._runner is not None:
+            return self._runner.run(_assembled(manager, final))
+        with manager as stream:
+            for _ in stream:
+                pass
+            return getattr(stream, final)()
+
     def failure(self, method: Callable[..., Any], **fields: Any) -> Exception:
         """The SDK's exception; a success breaks the contract."""
         try:
@@ -161,11 +205,28 @@ _S = TypeVar("_S", bound=Session)
 class Check(Generic[_S]):
     """One named promise. Calling it with a session returns what was seen: ``{"gist": …, "whole": …}``."""
 
-    def __init__(self, name: str, run: Callable[[_S], Any], *, simulated: bool, portable: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[_S], Any],
+        *,
+        simulated: bool,
+        portable: bool,
+        across: frozenset[str] | None,
+        needs: frozenset[str],
+        lost_in: frozenset[str],
+    ) -> None:
         self.name = name
         self.simulated = simulated
         """Needs :data:`SIMULATED_MODELS`."""
         self.portable = portable
+        """Something of it holds when a provider of another dialect answers."""
+        self.across = across
+        """Which members of the gist hold then; ``None``: all of them. Of an error, class and status hold."""
+        self.needs = needs
+        """Features (:data:`trimaran.types.FEATURES`) without which a provider's model cannot answer it."""
+        self.lost_in = lost_in
+        """Dialects that cannot carry it, so that a gateway refuses it or leaves it out."""
         self.__doc__ = run.__doc__
         self._run = run
 
@@ -178,16 +239,33 @@ class Check(Generic[_S]):
 
 
 class Suite(Collection["Check[_S]"], Generic[_S]):
-    """An ordered collection of checks, filled by a decorator."""
+    """An ordered collection of checks, filled by a decorator. ``dialect`` is the client's."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: str = "") -> None:
+        self.dialect = dialect
         self._checks: dict[str, Check[_S]] = {}
 
-    def check(self, *, simulated: bool = False, portable: bool = False) -> Callable[[Callable[[_S], Any]], Check[_S]]:
-        """Register a function that returns (gist, whole)."""
+    def check(
+        self,
+        *,
+        simulated: bool = False,
+        portable: bool = False,
+        across: Iterable[str] | None = None,
+        needs: Iterable[str] = (),
+        lost_in: Iterable[str] = (),
+    ) -> Callable[[Callable[[_S], Any]], Check[_S]]:
+        """Register a function that returns (gist, whole). ``across`` makes it portable; see :class:`Check`."""
 
         def register(run: Callable[[_S], Any]) -> Check[_S]:
-            made = Check(run.__name__, run, simulated=simulated, portable=portable)
+            made = Check(
+                run.__name__,
+                run,
+                simulated=simulated,
+                portable=portable or across is not None,
+                across=None if across is None else frozenset(across),
+                needs=frozenset(needs),
+                lost_in=frozenset(lost_in),
+            )
             self._checks[made.name] = made
             return made
 
@@ -208,6 +286,34 @@ class Suite(Collection["Check[_S]"], Generic[_S]):
     def run(self, session: _S, *, simulated: bool = True) -> dict[str, dict[str, Any]]:
         """All results by name. ``simulated`` False leaves out what a real provider cannot be made to do."""
         return {check.name: check(session) for check in self if simulated or not check.simulated}
+
+
+def differences(
+    check: Check[Any], expected: dict[str, Any], seen: dict[str, Any], *, same_dialect: bool
+) -> dict[str, tuple[Any, Any]]:
+    """Where two results of a check differ, as ``{place: (expected, seen)}``; empty when the promise was kept.
+
+    With ``same_dialect`` everything the SDK parsed must be equal; otherwise the members of the gist that the check
+    names. A check that is not portable promises nothing across dialects.
+    """
+    if same_dialect:
+        return {place: (expected[place], seen[place]) for place in expected if seen[place] != expected[place]}
+    if not check.portable:
+        return {}
+    wanted, got = expected["gist"], seen["gist"]
+    if not isinstance(wanted, dict) or not isinstance(got, dict):
+        return {} if wanted == got else {"gist": (wanted, got)}
+    names: Iterable[str] = wanted.keys() | got.keys() if check.across is None else check.across
+    if "class" in wanted:
+        names = _ERROR_MEMBERS
+    return {name: (wanted.get(name), got.get(name)) for name in sorted(names) if wanted.get(name) != got.get(name)}
+
+
+async def _assembled(manager: Any, final: str) -> Any:
+    async with manager as stream:
+        async for _ in stream:
+            pass
+        return await getattr(stream, final)()
 
 
 async def _awaited(result: Any) -> Any:
