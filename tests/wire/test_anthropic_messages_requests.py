@@ -641,7 +641,7 @@ def test_arguments_keep_their_bytes() -> None:
         ("", None, None),
         ("", True, None),
         ("", False, {"type": "auto", "disable_parallel_tool_use": True}),
-        ("auto", None, {"type": "auto"}),
+        ("auto", None, None),
         ("none", False, {"type": "none"}),
         ("required", False, {"type": "any", "disable_parallel_tool_use": True}),
         ("named", None, {"type": "tool", "name": "f"}),

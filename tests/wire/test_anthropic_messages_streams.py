@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from trimaran.errors import MalformedAnswer, Overloaded, StreamCut
 from trimaran.types import Usage
 from trimaran.wire.anthropic_messages import AnthropicMessages
-from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
+from trimaran.wire.conversation import Reasoning, Refusal, Text, ToolCall
 from trimaran.wire.events import (
     Answer,
     ArgumentsDelta,
@@ -225,7 +226,7 @@ def test_what_follows_such_content_stays_out_of_the_parts() -> None:
 
 
 def test_unknown_events_are_skipped_and_pass() -> None:
-    unknown = sse("a_new_event", index="x_is_not_read"[:0] or 0, payload={"delta": 1}) + b": a comment\n\n"
+    unknown = sse("a_new_event", payload={"delta": 1}) + b": a comment\n\n"
     stream = opening() + unknown + start(0, type="text", text="") + unknown + text(0, "A") + unknown + closing()
     assert fold(decoded(stream)).parts == [Text("A")]
     assert MESSAGES.pass_relay(ENVELOPE).feed(stream) == stream
@@ -268,8 +269,6 @@ def test_an_error_event_means_what_it_says() -> None:
 
 
 # Encoding
-
-ORIGINS = Reasoning(origin="openai.responses", id="rs_1")
 
 
 def test_the_sdk_puts_a_stream_together(anthropic_sdk: SDK) -> None:
@@ -335,9 +334,7 @@ def test_text_goes_out_at_once() -> None:
         b"event: content_block_delta\n"
         b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\\n"}}\n\n'
     )
-    assert encoder.encode(PartEnded(0)) == sse("content_block_stop", index=0).replace(b": ", b":").replace(
-        b"event:", b"event: "
-    ).replace(b"data:", b"data: ").replace(b", ", b",")
+    assert list(blocks_in(encoder.encode(PartEnded(0)))) == [{"type": "content_block_stop", "index": 0}]
 
 
 def test_calls_in_turns_are_written_one_after_the_other() -> None:
@@ -499,16 +496,9 @@ def test_the_relays_learn_the_same() -> None:
 def test_how_the_bytes_arrive_makes_no_difference(cuts: list[int], passing: bool) -> None:
     relay = MESSAGES.pass_relay(ENVELOPE) if passing else translating()
     edges = [0, *sorted(cuts), len(WHOLE)]
-    out = b"".join(relay.feed(WHOLE[low:high]) for low, high in zip(edges, edges[1:], strict=False))
+    out = b"".join(relay.feed(WHOLE[low:high]) for low, high in itertools.pairwise(edges))
     assert out == (WHOLE if passing else translating().feed(WHOLE))
 
 
-def parts_of(stream: bytes) -> list[Part]:
-    return fold(decoded(stream)).parts
-
-
 def test_a_translated_stream_says_the_same() -> None:
-    assert parts_of(translating().feed(WHOLE)) == [
-        part if not isinstance(part, ToolCall) else ToolCall(part.id, part.name, part.arguments)
-        for part in parts_of(WHOLE)
-    ]
+    assert fold(decoded(translating().feed(WHOLE))) == fold(decoded(WHOLE))

@@ -120,9 +120,7 @@ def decode_answer(dialect: Dialect, body: bytes) -> Answer:
     _check(dialect, wire.error, wire.content is not None)
     parts = [part for block in wire.content or () if (part := _decode_part(block)) is not None]
     if wire.stop_details is not None and (explanation := wire.stop_details.explanation):
-        if parts[-1:] == [Text(explanation)]:
-            parts.pop()
-        parts.append(Refusal(explanation))
+        _explain(parts, explanation)
     usage = wire.usage
     return Answer(
         id=wire.id,
@@ -179,6 +177,14 @@ def _check(dialect: Dialect, error: Any, content: bool) -> None:
         raise found
     if not content:
         raise MalformedAnswer("the answer has no content")
+
+
+def _explain(parts: list[Part], explanation: str) -> None:
+    """Tell the refusal once, where the content has said it, too."""
+    if (said := Text(explanation)) in parts:
+        parts[parts.index(said)] = Refusal(explanation)
+    else:
+        parts.append(Refusal(explanation))
 
 
 def _decode_part(block: msgspec.Raw) -> Part | None:

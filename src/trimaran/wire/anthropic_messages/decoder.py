@@ -167,7 +167,8 @@ class MessagesDecoder(StreamDecoder):
         return (self._open(event.index, part), *self._delta(event))
 
     def _open(self, index: int, part: Part, input: bytes = b"") -> Event:
-        self._words = []
+        if isinstance(part, Text):
+            self._words = []
         self._blocks[index] = _Open(self._parts, input)
         self._parts += 1
         return PartStarted(self._parts - 1, part)

@@ -139,7 +139,7 @@ def _write_tools(request: ChatRequest, body: dict[str, Any], refusals: Refusals,
         choice["name"] = request.tool_choice.name
     if request.parallel_tool_calls is False and mode != "none":
         choice["disable_parallel_tool_use"] = True
-    if mode or len(choice) > 1:
+    if choice != {"type": "auto"}:
         body["tool_choice"] = choice
     if mode not in ("required", "named"):
         return ""

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from trimaran.types import Target
-from trimaran.wire.call_ids import fitting_id
+from trimaran.wire.call_ids import fitting_id, fitting_user
 from trimaran.wire.conversation import (
     Audio,
     ChatRequest,
@@ -158,7 +158,9 @@ class _Writer:
         elif tier and tier != "auto":
             body["service_tier"] = tier_word(tier)
         if request.user is not None:
-            body["user"] = request.user
+            body["user"] = fitting_user(request.user)
+            if body["user"] != request.user:
+                self._notes.emulate(self._refusals.name("user"))
         if self._own and request.cache_key:
             body["prompt_cache_key"] = request.cache_key
         if self._own and request.cache_retention:

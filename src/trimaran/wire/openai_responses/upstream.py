@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from trimaran.types import Target
-from trimaran.wire.call_ids import fitting_id
+from trimaran.wire.call_ids import fitting_id, fitting_user
 from trimaran.wire.conversation import (
     ChatRequest,
     Document,
@@ -77,7 +77,7 @@ def encode_members(
     _tools(request, body, refusals, notes)
     _output(request, body, refusals, notes)
     if not counting:
-        _settings(request, body, refusals)
+        _settings(request, body, refusals, notes)
         body["store"] = False
         include = ["reasoning.encrypted_content"] if writer.reasons or _reasons(request.reasoning, target) else []
         if request.logprobs is not None:
@@ -155,7 +155,7 @@ def _output(request: ChatRequest, body: dict[str, Any], refusals: Refusals, note
         body["reasoning"] = reasoning
 
 
-def _settings(request: ChatRequest, body: dict[str, Any], refusals: Refusals) -> None:
+def _settings(request: ChatRequest, body: dict[str, Any], refusals: Refusals, notes: Notes) -> None:
     for field in ("frequency_penalty", "presence_penalty"):
         if getattr(request, field):
             refusals.field(field)
@@ -163,7 +163,6 @@ def _settings(request: ChatRequest, body: dict[str, Any], refusals: Refusals) ->
         ("max_output_tokens", "max_output_tokens"),
         ("temperature", "temperature"),
         ("top_p", "top_p"),
-        ("user", "user"),
         ("metadata", "metadata"),
         ("cache_key", "prompt_cache_key"),
         ("cache_retention", "prompt_cache_retention"),
@@ -171,6 +170,10 @@ def _settings(request: ChatRequest, body: dict[str, Any], refusals: Refusals) ->
         value = getattr(request, field)
         if value is not None and value not in ("", {}):
             body[key] = value
+    if request.user:
+        body["user"] = fitting_user(request.user)
+        if body["user"] != request.user:
+            notes.emulate(refusals.name("user"))
     if request.service_tier:
         body["service_tier"] = "default" if request.service_tier == "standard" else request.service_tier
     if request.stream:
