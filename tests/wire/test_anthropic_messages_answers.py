@@ -12,7 +12,17 @@ import pytest
 from trimaran.errors import MalformedAnswer, Overloaded
 from trimaran.types import Target, Usage
 from trimaran.wire.anthropic_messages import AnthropicCountTokens, AnthropicMessages
-from trimaran.wire.conversation import ChatRequest, Message, Notes, Reasoning, Refusal, Text, Tool, ToolCall
+from trimaran.wire.conversation import (
+    ChatRequest,
+    Message,
+    Notes,
+    Reasoning,
+    Refusal,
+    ResponseFormat,
+    Text,
+    Tool,
+    ToolCall,
+)
 from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import Answer
 from trimaran.wire.state import unwrap_state, wrap_state
@@ -296,6 +306,17 @@ def test_a_count_is_made_of_what_the_model_reads() -> None:
         "tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}],
     }
     assert set(notes.omitted) == {"temperature", "max_output_tokens", "user", "seed"}
+
+
+def test_a_format_that_cannot_be_held_is_left_out_of_a_count() -> None:
+    target = Target("t", "anthropic", "claude", (COUNT.name,), "http://t")
+    refusals, notes = Refusals("openai.input_tokens", target), Notes()
+    request = ChatRequest(
+        model="m", messages=[Message("user", [Text("x")])], response_format=ResponseFormat("json_object")
+    )
+    assert "output_config" not in json.loads(COUNT.encode_request(request, target, refusals, notes))
+    assert not refusals
+    assert notes.omitted == ["response_format"]
 
 
 def test_counts_are_read() -> None:

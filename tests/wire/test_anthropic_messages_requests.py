@@ -749,6 +749,7 @@ UNSAID: list[tuple[ChatRequest, str]] = [
     (said(service_tier="priority"), "service_tier"),
     (said(temperature=1.5), "temperature"),
     (said(stop=["a", "\n"]), "stop"),
+    (said(response_format=ResponseFormat("json_object")), "response_format"),
     (said(tool_choice=ToolChoice("required")), "tool_choice"),
     (said(tools=[Tool("f", parameters={"type": "string"})]), "tools"),
     (said(tools=[Tool("f", parameters={"type": "object", "properties": {"a": {"minimum": 1}}}, strict=True)]), "tools"),

@@ -179,16 +179,19 @@ def test_background_answers_are_refused_at_once() -> None:
 
 def test_wrapped_reasoning_is_taken_out_of_a_body_that_passes() -> None:
     foreign = wrap_state(Reasoning("t", "sig", "anthropic.messages"))
-    own = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "own"}
+    quoted = [{"type": "summary_text", "text": foreign}]
+    own = {"type": "reasoning", "id": "rs_1", "summary": quoted, "encrypted_content": "own"}
+    other = {"type": "compaction", "encrypted_content": foreign}
     items = [
         {"role": "user", "content": f'he said "{foreign}'},
         own,
         {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": foreign},
         {"role": "user", "content": "on"},
+        other,
     ]
     sent = body(input=items)
     clean = json.loads(RESPONSES.without_foreign_state(sent))
-    assert clean == {"model": "m", "input": [items[0], own, items[3]]}
+    assert clean == {"model": "m", "input": [items[0], own, items[3], other]}
     for same in (body(input=[items[0], own]), body(input=foreign), body(input=[{"role": "user", "content": foreign}])):
         assert RESPONSES.without_foreign_state(same) is same
 

@@ -725,6 +725,23 @@ def test_what_was_cut_off_is_incomplete(openai_sdk: Any) -> None:
     assert written(cut).count(b"event: response.output_item.done") == 2
 
 
+def test_deltas_add_up_to_what_the_end_repeats() -> None:
+    said: dict[str, str] = {}
+    for block in EventFramer().push(written(EVENTS)):
+        value = json.loads(parse_event(block)[1] or b"")
+        if value["type"].endswith(".delta"):
+            said[value["item_id"]] = said.get(value["item_id"], "") + value["delta"]
+        elif value["type"] == "response.function_call_arguments.done":
+            assert said[value["item_id"]] == value["arguments"]
+    assert said["fc_7_7"] == "{}"
+
+
+def test_a_stream_without_a_finish_reason_is_ended_all_the_same() -> None:
+    stream = written([Started("x", "y"), PartStarted(0, Text("")), TextDelta("a", 0)])
+    last = json.loads(parse_event(EventFramer().push(stream)[-1])[1] or b"")
+    assert (last["type"], last["response"]["output"][0]["status"]) == ("response.completed", "completed")
+
+
 def test_a_delta_while_another_items_end_waits() -> None:
     stream = written(
         [

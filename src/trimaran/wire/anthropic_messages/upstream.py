@@ -69,6 +69,9 @@ def encode_request(request: ChatRequest, target: Target, refusals: Refusals, not
 def encode_count_request(request: ChatRequest, target: Target, refusals: Refusals, notes: Notes) -> bytes:
     """A request for a count."""
     check_fields(request, _PROMPT, _UNCOUNTED, refusals, notes)
+    if request.response_format is not None and not takes_format(request.response_format, target):
+        notes.omit(refusals.name("response_format"))
+        request = msgspec.structs.replace(request, response_format=None)
     body, _ = _prompt(request, target, None, True, refusals, notes)
     return msgspec.json.encode(body)
 
@@ -100,6 +103,8 @@ def _prompt(
         body["thinking"] = thinking
     config: dict[str, Any] = {"effort": effort} if effort else {}
     if request.response_format is not None:
+        if not isinstance(request.response_format.schema, dict):
+            refusals.field("response_format", "the API holds an answer to a schema only")
         config["format"] = {"type": "json_schema", "schema": request.response_format.schema}
         if request.response_format.description:
             notes.omit(f"{refusals.name('response_format')}.description")
