@@ -280,3 +280,23 @@ def test_the_dialect_that_leaves_less_out_is_taken() -> None:
     it.ask(dialect="anthropic.messages", messages=turns, tools=tools)
     assert it.sent().payload.startswith(b"POST /v1/responses ")
     assert it.journal.started[0].dialect_out == "openai.responses"
+
+
+def test_an_answer_that_cannot_be_carried_is_paid_for() -> None:
+    it = road(MESSAGES, CHAT)
+    it.ask()
+    cited = {"type": "text", "text": "hi", "citations": [{"type": "char_location"}]}
+    it.sent().whole(MESSAGES_ANSWER | {"content": [cited]})
+    first = it.journal.settled[0]
+    assert first.status == "failed" and first.usage is not None and first.cost_nanos
+    assert (first.usage.input_tokens, first.usage.output_tokens) == (7, 3)
+    it.sent().whole(chat_answer())
+    call_cost = it.journal.settled[1].cost_nanos
+    assert call_cost
+
+
+def test_base64_of_an_unknown_kind_is_no_long_prompt() -> None:
+    it = road(CHAT | lacking(context_tokens=1000), CHAT)
+    film = {"type": "video_url", "video_url": {"url": "data:video/mp4;base64," + "AAAA" * 30_000}}
+    it.ask(messages=[{"role": "user", "content": [film]}])
+    assert it.tried == ["a"]

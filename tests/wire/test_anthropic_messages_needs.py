@@ -154,6 +154,41 @@ def test_thoughts_of_others_are_taken_out_of_what_passes() -> None:
     assert b'"x": 1.50}' in MESSAGES.without_foreign_state(body)
 
 
+USE = {"type": "tool_use", "id": "t1", "name": "f", "input": {}}
+RESULT = [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "1"}]}]
+BUDGET = {"type": "enabled", "budget_tokens": 1024}
+
+
+@pytest.mark.parametrize("first", [THOUGHT, SECRET])
+@pytest.mark.parametrize(
+    ("thinking", "now"), [(BUDGET, {"type": "disabled"}), ({"type": "adaptive"}, None), (None, None)]
+)
+def test_thinking_is_off_where_the_thoughts_before_a_call_were_those_of_others(
+    first: Any, thinking: Any, now: Any
+) -> None:
+    """Anthropic refuses a call that is being answered without its thinking, when thinking is on by a budget."""
+    turns = [*HELLO, {"role": "assistant", "content": [first, USE]}, *RESULT]
+    for body in (
+        {"model": "m", "thinking": thinking, "messages": turns},
+        {"model": "m", "messages": turns, "thinking": thinking, "x": 1.5},
+    ):
+        for compact in (None, (",", ":")):
+            clean = json.loads(MESSAGES.without_foreign_state(json.dumps(body, separators=compact).encode()))
+            assert clean["messages"][1]["content"] == [USE]
+            assert clean == body | {"messages": clean["messages"], "thinking": now or thinking}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [[OWN, THOUGHT, USE], [THOUGHT, {"type": "text", "text": "x"}], [THOUGHT], [THOUGHT, USE, 5]],
+    ids=["own", "no call", "nothing", "a number"],
+)
+def test_thinking_stays_on_where_no_call_lacks_its_thoughts(last: Any) -> None:
+    turns = [*HELLO, {"role": "assistant", "content": last}, *RESULT]
+    clean = json.loads(MESSAGES.without_foreign_state(body_of(messages=turns, thinking=BUDGET)))
+    assert clean["thinking"] == BUDGET
+
+
 @pytest.mark.parametrize(
     "turns",
     [

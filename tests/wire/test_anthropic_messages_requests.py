@@ -671,6 +671,7 @@ def test_turns_with_tools_are_joined_and_results_come_first() -> None:
         said(
             user(Text("x")),
             assistant(Text("One.")),
+            assistant(Text("Two.")),
             assistant(ToolCall("1", "f", "{}")),
             assistant(ToolCall("2", "f", "{}")),
             user(ToolResult("1", [Text("a")]), Text("Go on.")),
@@ -681,7 +682,7 @@ def test_turns_with_tools_are_joined_and_results_come_first() -> None:
     )
     turns = body["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
-    assert [block["type"] for block in turns[1]["content"]] == ["text", "tool_use", "tool_use"]
+    assert [block["type"] for block in turns[1]["content"]] == ["text", "text", "tool_use", "tool_use"]
     assert [block["type"] for block in turns[2]["content"]] == ["tool_result", "tool_result", "text", "text"]
 
 

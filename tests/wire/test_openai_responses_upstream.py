@@ -164,6 +164,14 @@ def test_instructions() -> None:
     }
 
 
+def test_instructions_that_ask_for_a_json_object_stand_where_the_api_looks_for_them() -> None:
+    body = sent(system=[Text("Answer in JSON.")], response_format=ResponseFormat("json_object"))
+    assert "instructions" not in body
+    assert body["input"][0] == {"role": "system", "content": [{"type": "input_text", "text": "Answer in JSON."}]}
+    held = ResponseFormat("json_schema", "x", {"type": "object"})
+    assert sent(system=[Text("Be kind.")], response_format=held)["instructions"] == "Be kind."
+
+
 def test_settings() -> None:
     body = sent(
         max_output_tokens=5,

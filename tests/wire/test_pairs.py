@@ -38,6 +38,7 @@ from trimaran.wire.conversation import (
 from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import Answer
 from trimaran.wire.fold import fold
+from trimaran.wire.json_tool import JSON_TOOL
 from trimaran.wire.sse import EventFramer, parse_event
 from trimaran.wire.state import is_wrapped, unwrap_state
 
@@ -166,11 +167,22 @@ class Told:
             # Those that the history calls are named again, and shut off.
             out.pop("tool_choice", None)
         else:
-            out["tools"] = [self._tool(tool) for tool in request.tools]
+            out["tools"] = [self._tool(tool) for tool in request.tools if tool.name != JSON_TOOL]
+        if "response_format" in self._fields:
+            # A tool stands for it, which has to be called.
+            out.pop("tool_choice", None)
+            out.pop("parallel_tool_calls", None)
+        for share in ("temperature", "top_p"):
+            # The default everywhere; newer Anthropic models refuse even that.
+            if out.get(share) == 1:
+                out[share] = None
         for penalty in ("frequency_penalty", "presence_penalty"):
             if out.get(penalty) == 0:
                 out[penalty] = None
         control = out.get("reasoning")
+        if control is not None and control.show == "auto":
+            # Chat servers show what the model thinks unasked.
+            out["reasoning"] = control = msgspec.structs.replace(control, show="")
         if control is not None and not (control.effort or control.budget_tokens or control.adaptive or control.show):
             out["reasoning"] = None
         wanted = out.get("response_format")

@@ -6,6 +6,7 @@ what comes next.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -190,7 +191,14 @@ class Attempt(msgspec.Struct, eq=False):
 
     def _answer(self, body: bytes) -> None:
         call = self.call
-        out, self.usage, self.finish_reason = self.translation.answer(body)
+        translation = self.translation
+        try:
+            out, self.usage, self.finish_reason = translation.answer(body)
+        except MalformedAnswer:
+            # The target billed it all the same, if it says so: what cannot be carried to the client is still an answer.
+            with suppress(AttemptError):
+                self.usage, self.finish_reason = translation.dialect.inspect(body)
+            raise
         call.attempt_done(self, out)
 
     def _refusal(self, body: bytes) -> AttemptError:

@@ -70,7 +70,9 @@ BYTES_PER_TOKEN_AT_MOST = 16
 """A token of any text is shorter than this on average, escapes and white space included: the body's length over it is a
 number of tokens that the prompt surely has."""
 
-_AUDIO = feature_mask("audio")
+SEARCHED_FROM_BYTES = 2**16
+"""A shorter body is not searched for base64: it is surely 4096 tokens at most, and models have room for them."""
+
 _MEDIA = feature_mask("vision", "documents", "audio")
 """Base64 in a body says nothing of tokens."""
 
@@ -331,12 +333,8 @@ class Call(msgspec.Struct, eq=False):
             self.refused = [*self.refused, (target, error)]
             self.tried[target] = 0
             return False
-        # A token stands for at least one byte, so the body's length bounds the input tokens.
         dialect = translation.dialect
-        bound: int | None = 0
-        if not dialect.free:
-            audio = envelope.needs & _AUDIO != 0
-            bound = runtime.bound_nanos(len(envelope.body), envelope.max_output_tokens, audio)
+        bound = 0 if dialect.free else runtime.bound_nanos(envelope, translation.body)
         limits = inbound.limits
         if limits.max_cost_nanos is not None and not self._fits(runtime, bound, limits.max_cost_nanos):
             return True
@@ -530,10 +528,16 @@ def _route_request(envelope: Envelope, wants_prefixes: bool) -> RouteRequest:
         envelope.max_output_tokens,
         envelope.stream,
         envelope.needs,
-        0 if envelope.needs & _MEDIA else len(body) // BYTES_PER_TOKEN_AT_MOST,
+        0 if envelope.needs & _MEDIA or _has_base64(body) else len(body) // BYTES_PER_TOKEN_AT_MOST,
         envelope.answers,
         prefix_hashes(body, *envelope.prompt_span) if wants_prefixes and envelope.prompt_span[1] else (),
     )
+
+
+def _has_base64(body: bytes) -> bool:
+    """Whether a large body may hold content of a kind that the dialect's needs do not name: a screenshot, a film, what a
+    provider's own tool gave."""
+    return len(body) > SEARCHED_FROM_BYTES and body.find(b"base64") >= 0
 
 
 class _Nobody:

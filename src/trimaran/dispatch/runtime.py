@@ -13,17 +13,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 from trimaran.catalog import bound_nanos
+from trimaran.dispatch.bounds import input_bound, output_bound
 from trimaran.dispatch.snapshot import resolve
 from trimaran.providers import default_headers, signer
 from trimaran.routing import Policy, build_policy
-from trimaran.types import Limits, ModelPolicy, Snapshot, Target
-from trimaran.wire import DIALECTS, Dialect
+from trimaran.types import Limits, ModelPolicy, Snapshot, Target, feature_mask
+from trimaran.wire import DIALECTS, Dialect, Envelope
 
 __all__ = ["Route", "Routes", "TargetRuntime"]
 
-DEFAULT_OUTPUT_TOKENS = 16_384
-"""Taken as the most an answer can have where neither client nor target says; no provider generates more by default."""
-
+_AUDIO = feature_mask("audio")
 _COUNTING = " (counting)"
 
 MAX_DYNAMIC_ROUTES = 1024
@@ -62,14 +61,14 @@ class TargetRuntime:
         """A refusal's body without our credential, should the provider repeat it there."""
         return body.replace(self._secret, b"***") if self._secret else body
 
-    def bound_nanos(self, input_tokens: int, max_output_tokens: int | None, audio: bool) -> int | None:
-        """The most that an attempt of this size can cost, in nano-dollars; ``None`` where the price is unknown."""
+    def bound_nanos(self, envelope: Envelope, body: bytes) -> int | None:
+        """The most that sending ``body`` for the request of ``envelope`` can cost, in nano-dollars; ``None`` where the
+        price is unknown."""
         if self.price is None:
             return None
-        outputs = max_output_tokens
-        if outputs is None:
-            outputs = self.target.max_output_tokens or DEFAULT_OUTPUT_TOKENS
-        return bound_nanos(self.price, input_tokens, outputs, audio=audio)
+        target = self.target
+        inputs, outputs = input_bound(envelope, body, target), output_bound(envelope, target)
+        return bound_nanos(self.price, inputs, outputs, audio=envelope.needs & _AUDIO != 0)
 
     def payload(self, dialect: Dialect, forwarded: bytes, body: bytes) -> bytes:
         """The whole request: prepared head, the client's allowed headers, our credential, the body.

@@ -35,6 +35,7 @@ __all__ = [
     "ToolCall",
     "ToolChoice",
     "ToolResult",
+    "note",
 ]
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
@@ -213,6 +214,16 @@ class ChatRequest(msgspec.Struct, kw_only=True):
     stream: bool = False
 
 
+MAX_NOTED = 100
+"""Names in one list of notes: more than a header line holds, and few enough to look each one up."""
+
+
+def note(names: list[str], name: str) -> None:
+    """Add ``name`` unless it is there, or the list is full."""
+    if len(names) < MAX_NOTED and name not in names:
+        names.append(name)
+
+
 class Notes(msgspec.Struct):
     """What a translation did that the client should hear of. Names are the client's."""
 
@@ -223,13 +234,11 @@ class Notes(msgspec.Struct):
 
     def emulate(self, name: str) -> None:
         """Note ``name`` once."""
-        if name not in self.emulated:
-            self.emulated = [*self.emulated, name]
+        note(self.emulated, name)
 
     def omit(self, name: str) -> None:
         """Note ``name`` once."""
-        if name not in self.omitted:
-            self.omitted = [*self.omitted, name]
+        note(self.omitted, name)
 
     @property
     def count(self) -> int:

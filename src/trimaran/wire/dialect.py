@@ -21,7 +21,7 @@ import msgspec
 
 from trimaran.errors import AttemptError, InvalidRequest, MalformedAnswer, TrimaranError, UnsupportedFeature
 from trimaran.types import Target, Usage
-from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
+from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat, note
 from trimaran.wire.events import Answer, Event
 from trimaran.wire.failures import Complaint, attempt_error, read_complaint
 from trimaran.wire.members import BAD_JSON, RawMembers, Span, plain
@@ -49,6 +49,9 @@ __all__ = [
 
 TokenCount: TypeAlias = Annotated[int, msgspec.Meta(le=10**12)]
 """As a provider reports it. A larger number would overflow what stores it, and nobody generates that many."""
+
+_TOO_LARGE = 1e300
+"""An integer beyond this has no place in a float."""
 
 
 class Envelope(msgspec.Struct):
@@ -96,8 +99,7 @@ class Refusals:
 
     def omit(self, path: str) -> None:
         """Leave out what stands at ``path``, for :attr:`Notes.omitted`."""
-        if path not in self.omitted:
-            self.omitted.append(path)
+        note(self.omitted, path)
 
     def add(self, path: str, why: str = "") -> None:
         """Refuse what stands at ``path`` in the client's body, such as ``messages[2].name``, with a reason where it is
@@ -338,8 +340,8 @@ def number(fields: Mapping[str, Any], key: str) -> float | None:
     value = fields.get(key)
     if value is None:
         return None
-    if type(value) not in (int, float):
-        raise InvalidRequest(f"{key!r} must be a number", field=key)
+    if type(value) not in (int, float) or abs(value) >= _TOO_LARGE:
+        raise InvalidRequest(f"{key!r} must be a number, such as 0.5", field=key)
     return float(value)
 
 

@@ -207,7 +207,12 @@ class TranslatingRelay(StreamRelay):
                 if type(seen) is OtherDelta:
                     raise MalformedAnswer(f"the answer holds a {seen.kind}, which the client's dialect cannot carry")
                 content = self._note(seen) or content
-                out.append(self._encoder.encode(seen))
+                try:
+                    out.append(self._encoder.encode(seen))
+                except LookupError as error:
+                    # Thoughts in the place of a call, text after its end: the target mixed up its own parts.
+                    why = f"the stream has a {type(seen).__name__} where its part is none that takes it, or has ended"
+                    raise MalformedAnswer(why) from error
         self.content_events += content
         return out[0] if len(out) == 1 else b"".join(out)
 

@@ -125,6 +125,9 @@ def _translated(client: Conversational, envelope: Envelope, target: Target, cand
         # A gap where something was not understood may look like a mistake of the client's.
         refusals.check()
         raise
+    except RecursionError as error:
+        # The decoder goes deeper than Python's own stack allows for a look at what was decoded.
+        raise InvalidRequest("the body is nested too deeply") from error
     best: Translation | None = None
     refused: UnsupportedFeature | None = None
     for dialect in candidates:
@@ -172,6 +175,8 @@ def _one(
     except InvalidRequest:
         refusals.check()
         raise
+    except RecursionError as error:
+        raise InvalidRequest("the body is nested too deeply") from error
     refusals.check()
     told = notes if notes.count else None
     if isinstance(client, CountDialect):

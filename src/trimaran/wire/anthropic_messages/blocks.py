@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, TypeAlias
 
 import msgspec
@@ -68,13 +69,9 @@ def encode_messages(request: ChatRequest, native: bool, refusals: Refusals, note
             )
             continue
         blocks = _blocks(message.parts, message.path, refusals, notes)
-        if not blocks:
-            continue
-        last = turns[-1] if turns else None
-        if last is not None and last["role"] == message.role and _tools_in(last["content"] + blocks):
-            last["content"] = _results_first(last["content"] + blocks)
-        else:
+        if blocks:
             turns.append({"role": message.role, "content": blocks})
+    turns = [turn for _, run in groupby(turns, lambda turn: turn["role"]) for turn in _joined(list(run))]
     for turn in turns:
         turn["content"] = _content(turn["content"])
     if not native:
@@ -110,12 +107,12 @@ def _check_end(messages: list[Message], turns: list[Block], refusals: Refusals) 
         refusals.add(messages[-1].path or refusals.name("messages"), why)
 
 
-def _tools_in(blocks: list[Block]) -> bool:
-    return any(block["type"] in ("tool_use", _RESULT) for block in blocks)
-
-
-def _results_first(blocks: list[Block]) -> list[Block]:
-    return sorted(blocks, key=lambda block: block["type"] != _RESULT)
+def _joined(run: list[Block]) -> list[Block]:
+    """Turns of one role: one, with results first, where tools are involved."""
+    blocks = [block for turn in run for block in turn["content"]]
+    if len(run) == 1 or not any(block["type"] in ("tool_use", _RESULT) for block in blocks):
+        return run
+    return [{"role": run[0]["role"], "content": sorted(blocks, key=lambda block: block["type"] != _RESULT)}]
 
 
 def _content(blocks: list[Block]) -> str | list[Block]:

@@ -1,7 +1,9 @@
 """The two dialects: what passes between speakers of the same one, and errors.
 
 Requests pass byte for byte but for the model's name. The one exception is thinking of another provider that a client
-brings along from an earlier answer: this API would refuse its signature, so it is taken out.
+brings along from an earlier answer: this API would refuse its signature, so it is taken out. Where that leaves a call of
+the turn being answered without the thinking that this API demands before it, thinking is off until the chain has ended,
+as it is in a request that is translated.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from trimaran.wire.state import STATE_MARK, is_wrapped
 
 __all__ = ["AnthropicCountTokens", "AnthropicMessages"]
 
-_READ = frozenset({"model", "messages", "max_tokens", "stream", "system"})
+_READ = frozenset({"model", "messages", "max_tokens", "stream", "system", "thinking"})
 
 _TYPES = {
     401: "authentication_error",
@@ -86,8 +88,13 @@ class _Anthropic(Conversational):
             return body
         if len(kept) == len(turns) and all(now is turn for now, turn in zip(kept, turns, strict=True)):
             return body
-        start, end = spans["messages"]
-        return b"%b%b%b" % (body[:start], _encode(kept), body[end:])
+        changes = {"messages": _encode(kept)}
+        if _has_budget(raw) and _chain_without_thoughts(kept):
+            changes["thinking"] = b'{"type":"disabled"}'
+        for key in sorted(changes, key=spans.__getitem__, reverse=True):
+            start, end = spans[key]
+            body = b"%b%b%b" % (body[:start], changes[key], body[end:])
+        return body
 
     def decode_request(self, body: bytes, refusals: Refusals) -> ChatRequest:
         return decode_request(body, refusals)
@@ -203,6 +210,27 @@ def _is_foreign(block: msgspec.Raw) -> bool:
     if value.get("type") == "thinking":
         return is_wrapped(value.get("signature"))
     return value.get("type") == "redacted_thinking" and is_wrapped(value.get("data"))
+
+
+def _has_budget(raw: RawMembers) -> bool:
+    """Whether thinking is on in the way that demands the thinking before the calls of the turn being answered."""
+    try:
+        return bool(_decode_object(raw.get("thinking", b"{}")).get("type") == "enabled")
+    except BAD_JSON:
+        return False
+
+
+def _chain_without_thoughts(turns: list[dict[str, msgspec.Raw]]) -> bool:
+    """Whether the last turn of the assistant calls tools and does not begin with what it thought."""
+    last = next((turn for turn in reversed(turns) if bytes(turn.get("role", b"")) == b'"assistant"'), {})
+    content = bytes(last.get("content", b""))
+    if content[:1] != b"[":
+        return False
+    try:
+        kinds = [_decode_object(block).get("type") for block in _decode_blocks(content)]
+    except BAD_JSON:
+        return False
+    return "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking")
 
 
 def _error(error: TrimaranError, request_id: str) -> bytes:

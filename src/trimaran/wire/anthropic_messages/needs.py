@@ -3,7 +3,9 @@
 One search of the raw messages comes first and settles the common case: an image, a document and an uploaded file all
 have a ``source``, and an answer begun is the assistant's. A quotation mark inside a JSON string is escaped, so
 ``"source"`` with its marks never lies inside a text that merely mentions it; where it is found, only roles and types are
-decoded to tell. A member of a wrong type asks for nothing here: the body passes, and the provider refuses it.
+decoded to tell. An answer that was begun and holds the word ``"user"`` all the same, in the arguments of a server's
+tool, is the provider's own pause and no prefill. A member of a wrong type asks for nothing here: the body passes, and
+the provider refuses it.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ def needs_of(raw: RawMembers) -> tuple[int, bool]:
     if found is not None:
         if found[0] == b'"source"' or messages.find(b'"source"', found.end()) >= 0:
             needs, stateful = _in_turns(messages)
-        elif _last_role(messages) == "assistant":
+        elif messages.find(b'"assistant"', messages.rfind(b'"user"') + 1) >= 0 and _last_role(messages) == "assistant":
             needs = _PREFILL
     if "container" in raw or "thread" in raw:
         stateful = stateful or any(bytes(raw.get(key, _NULL)) != _NULL for key in ("container", "thread"))

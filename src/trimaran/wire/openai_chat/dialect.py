@@ -98,8 +98,9 @@ class OpenAIChat(ChatDialect):
         if envelope.stream and not envelope.include_usage:
             changes.append(_ask_usage(envelope))
         if len(changes) == 2:
-            changes.sort()
-        for start, end, text in reversed(changes):
+            (start, end, text), (next, until, last) = sorted(changes)
+            return b"%b%b%b%b%b" % (body[:start], text, body[end:next], last, body[until:])
+        for start, end, text in changes:
             body = b"%b%b%b" % (body[:start], text, body[end:])
         return body
 

@@ -100,7 +100,7 @@ def _image(item: Mapping[str, Any], path: str, refusals: Refusals) -> Part | Non
     refuse_others(value, {"url", "detail"}, here, refusals)
     url = text_of(value, "url", here)
     detail = value.get("detail") or "auto"
-    if detail not in _DETAILS:
+    if not isinstance(detail, str) or detail not in _DETAILS:
         raise InvalidRequest(f"'{here}.detail' must be one of {', '.join(_DETAILS)}", field=f"{here}.detail")
     cache = cache_mark(item, path, refusals)
     if is_web_url(url):

@@ -26,9 +26,9 @@ from trimaran.wire.state import is_wrapped, unwrap_state, wrap_state
 
 __all__ = [
     "ORIGIN",
+    "StreamedDetails",
     "details_of",
     "foreign_reasoning",
-    "merge_details",
     "own_reasoning",
     "own_state",
     "read_reasoning",
@@ -89,29 +89,47 @@ def own_state(details: list[dict[str, Any]]) -> str:
     return msgspec.json.encode(details).decode()
 
 
-def merge_details(details: list[dict[str, Any]], pieces: list[Any]) -> None:
-    """Add the details of one chunk of a stream: those of the same index and type continue each other."""
-    for piece in pieces:
-        if not isinstance(piece, dict):
-            continue
-        known = next((old for old in details if _same(old, piece)), None)
-        if known is None:
-            details.append(piece)
-            continue
-        for key, value in piece.items():
-            before = known.get(key)
-            if key in _PIECES and isinstance(before, str) and isinstance(value, str):
-                known[key] = before + value
-            elif value is not None:
-                known[key] = value
+class StreamedDetails:
+    """The details of one reasoning part, as the chunks of a stream bring them: those of the same index and type continue
+    each other."""
 
+    def __init__(self) -> None:
+        self._details: list[dict[str, Any]] = []
+        self._known: dict[str, dict[str, Any]] = {}
+        self._pieces: list[tuple[dict[str, Any], str, list[str]]] = []
+        self._texts: dict[tuple[str, str], list[str]] = {}
 
-def _same(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    if old.get("type") != new.get("type"):
-        return False
-    if "index" in old or "index" in new:
-        return bool(old.get("index") == new.get("index"))
-    return False
+    def add(self, pieces: list[Any]) -> None:
+        """The details of one chunk."""
+        for piece in pieces:
+            if not isinstance(piece, dict):
+                continue
+            name = f"{piece['index']!r} {piece.get('type')!r}" if "index" in piece else ""
+            known = self._known.get(name) if name else None
+            if known is None:
+                self._details.append(piece)
+                if name:
+                    self._known[name] = piece
+                continue
+            for key, value in piece.items():
+                before = known.get(key)
+                if key in _PIECES and isinstance(before, str) and isinstance(value, str):
+                    self._more(known, name, key, before).append(value)
+                elif value is not None:
+                    known[key] = value
+
+    def _more(self, known: dict[str, Any], name: str, key: str, first: str) -> list[str]:
+        texts = self._texts.get((name, key))
+        if texts is None:
+            texts = self._texts[name, key] = [first]
+            self._pieces.append((known, key, texts))
+        return texts
+
+    def whole(self) -> list[dict[str, Any]]:
+        """All of them, put together."""
+        for known, key, texts in self._pieces:
+            known[key] = "".join(texts)
+        return self._details
 
 
 def details_of(part: Reasoning, index: int) -> list[dict[str, Any]]:

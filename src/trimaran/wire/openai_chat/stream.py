@@ -34,7 +34,7 @@ from trimaran.wire.events import (
 )
 from trimaran.wire.members import BAD_JSON
 from trimaran.wire.openai_chat.answer import WireCall, arguments_text, call_id, entries, settled_reason
-from trimaran.wire.openai_chat.reasoning import ORIGIN, merge_details, own_state
+from trimaran.wire.openai_chat.reasoning import ORIGIN, StreamedDetails, own_state
 from trimaran.wire.openai_chat.usage import (
     WireUsage,
     neutral_finish,
@@ -136,7 +136,7 @@ class ChatDecoder(StreamDecoder):
         self._kind: type[Text | Refusal | Reasoning] | None = None
         """What the open part is, if it is no tool call; ``_open`` is its index."""
         self._open = 0
-        self._details: list[dict[str, Any]] = []
+        self._details: StreamedDetails | None = None
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._refused = False
@@ -196,7 +196,9 @@ class ChatDecoder(StreamDecoder):
             events.append(ReasoningDelta(thought, self._open))
         if delta.reasoning_details:
             self._switch(Reasoning, events)
-            merge_details(self._details, delta.reasoning_details)
+            if self._details is None:
+                self._details = StreamedDetails()
+            self._details.add(delta.reasoning_details)
         refusal = delta.refusal
         if isinstance(delta.content, str | None):
             if delta.content or (logprobs and not refusal):
@@ -231,10 +233,10 @@ class ChatDecoder(StreamDecoder):
     def _end_open(self, events: list[Event]) -> None:
         if self._kind is None:
             return
-        if self._kind is Reasoning and self._details:
-            if state := own_state(self._details):
+        if self._kind is Reasoning and self._details is not None:
+            if state := own_state(self._details.whole()):
                 events.append(ReasoningState(state, self._open))
-            self._details = []
+            self._details = None
         self._kind = None
         events.append(PartEnded(self._open))
 

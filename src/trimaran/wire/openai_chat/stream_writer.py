@@ -54,7 +54,8 @@ class ChatEncoder(StreamEncoder):
         self._usage: Usage | None = None
         self._refusals: set[int] = set()
         self._calls: dict[int, int] = {}
-        self._thoughts: dict[int, Reasoning] = {}
+        self._thoughts: dict[int, tuple[Reasoning, list[str], list[str]]] = {}
+        """Each reasoning part under way, with the pieces of its text and of its state."""
         self._details = 0
 
     def encode(self, event: Event) -> bytes:
@@ -120,7 +121,7 @@ class ChatEncoder(StreamEncoder):
         if isinstance(part, Refusal):
             self._refusals.add(event.index)
         elif isinstance(part, Reasoning):
-            self._thoughts[event.index] = msgspec.structs.replace(part)
+            self._thoughts[event.index] = msgspec.structs.replace(part), [part.text], [part.state]
         return first
 
     def _arguments(self, event: ArgumentsDelta) -> bytes:
@@ -130,17 +131,19 @@ class ChatEncoder(StreamEncoder):
     def _thought(self, event: ReasoningDelta) -> bytes:
         if not event.text:
             return b""
-        self._thoughts[event.index].text += event.text
+        self._thoughts[event.index][1].append(event.text)
         return self._chunk({"reasoning_content": event.text})
 
     def _state(self, event: ReasoningState) -> bytes:
-        self._thoughts[event.index].state += event.state
+        self._thoughts[event.index][2].append(event.state)
         return b""
 
     def _part_end(self, event: PartEnded) -> bytes:
-        part = self._thoughts.pop(event.index, None)
-        if part is None:
+        thought = self._thoughts.pop(event.index, None)
+        if thought is None:
             return b""
+        part, texts, states = thought
+        part.text, part.state = "".join(texts), "".join(states)
         details = details_of(part, self._details)
         self._details += len(details)
         return self._chunk({"reasoning_details": details}) if details else b""

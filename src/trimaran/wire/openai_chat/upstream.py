@@ -145,7 +145,9 @@ class _Writer:
         if wanted.budget_tokens is not None:
             effort = effort or effort_of(wanted.budget_tokens)
             self._notes.emulate(name)
-        if (wanted.adaptive and not effort) or wanted.show not in ("", "auto"):
+        # Compatible servers show the thoughts unasked, OpenAI's own never does.
+        unsaid = wanted.show if self._own else wanted.show.replace("auto", "")
+        if (wanted.adaptive and not effort) or unsaid:
             self._notes.omit(name)
         if effort and (effort != "none" or self._reasons):
             body["reasoning_effort"] = effort
@@ -189,14 +191,15 @@ class _Writer:
         rest: list[Part] = [part for part in message.parts if not isinstance(part, ToolResult)]
         messages: list[dict[str, Any]] = []
         shown: list[Part] = []
+        places: dict[str, int] = {}
         for result in results:
-            messages.append(self._result(result, message.path, shown))
+            messages.append(self._result(result, message.path, shown, places))
         if shown or rest or not results:
             messages.append({"role": "user", "content": self._content(shown + rest, message.path)})
         return messages
 
-    def _result(self, result: ToolResult, path: str, shown: list[Part]) -> dict[str, Any]:
-        """The message for one result. What it cannot hold goes to ``shown``."""
+    def _result(self, result: ToolResult, path: str, shown: list[Part], places: dict[str, int]) -> dict[str, Any]:
+        """The message for one result. What it cannot hold goes to ``shown``; ``places`` counts it by kind."""
         id = fitting_id(result.call_id, _MAX_ID)
         texts: list[Part] = []
         for part in result.parts:
@@ -204,7 +207,8 @@ class _Writer:
                 texts.append(part)
                 continue
             what = "image" if isinstance(part, Image) else "document"
-            label = f"{what} {1 + sum(isinstance(other, type(part)) for other in shown)} of the tool results"
+            places[what] = places.get(what, 0) + 1
+            label = f"{what} {places[what]} of the tool results"
             texts.append(Text(f"[{label} follows in the next message]"))
             shown += (Text(f"[{label}, from the call {id}]"), part)
             self._notes.emulate(path)

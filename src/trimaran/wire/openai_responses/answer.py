@@ -360,7 +360,8 @@ def _shared_out(answer: Answer) -> list[list[Any]]:
         if isinstance(part, Text):
             while at < len(entries) and (index == last or length < len(part.text)):
                 entry = entries[at]
-                length += len(entry.get("token", "")) if isinstance(entry, dict) else 1
+                token = entry.get("token") if isinstance(entry, dict) else None
+                length += len(token) if isinstance(token, str) else 1
                 at += 1
         shared.append(entries[start:at])
     return shared

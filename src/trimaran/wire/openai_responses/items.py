@@ -59,17 +59,18 @@ def decode_input(value: Any, refusals: Refusals) -> tuple[list[Part], list[Messa
 
 def _turns(messages: list[Message]) -> list[Message]:
     turns: list[Message] = []
+    # Whether the turn under way takes more: what the assistant says, or a user's turn of nothing but results so far.
+    open = False
     for message in messages:
         last = turns[-1] if turns else None
-        if last is not None and last.role == message.role and (message.role == "assistant" or _results_only(last)):
-            last.parts = last.parts + message.parts
+        if open and last is not None and last.role == message.role:
+            last.parts += message.parts
         else:
             turns.append(message)
+        open = message.role == "assistant" or (
+            message.role == "user" and all(isinstance(part, ToolResult) for part in message.parts)
+        )
     return turns
-
-
-def _results_only(message: Message) -> bool:
-    return message.role == "user" and all(isinstance(part, ToolResult) for part in message.parts)
 
 
 def _message(item: Any, path: str, refusals: Refusals) -> Message | None:

@@ -172,7 +172,8 @@ class ResponsesEncoder(StreamEncoder):
 
     def _think(self, item: _Written, text: str) -> bytes:
         part = item.part
-        assert isinstance(part, Reasoning)
+        if not isinstance(part, Reasoning):
+            raise LookupError("thoughts in a part that holds none")
         item.pieces.append(text)
         if not part.summary:
             rest = b'%b,"content_index":0,"delta":%b' % (item.prefix, _encode(text))

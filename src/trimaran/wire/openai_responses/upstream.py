@@ -73,7 +73,7 @@ def encode_members(
     check_fields(request, _COUNTED if counting else _TAKES, _COUNT_HINTS if counting else _HINTS, refusals, notes)
     writer = _Writer(target, refusals, notes)
     body: dict[str, Any] = {"model": target.upstream_model, "input": writer.items(request.messages)}
-    _instructions(request.system, body, writer)
+    _instructions(request, body, writer)
     _tools(request, body, refusals, notes)
     _output(request, body, refusals, notes)
     if not counting:
@@ -88,12 +88,14 @@ def encode_members(
     return msgspec.json.encode(body)
 
 
-def _instructions(system: list[Part], body: dict[str, Any], writer: _Writer) -> None:
-    """One text is ``instructions``; several keep apart in a first item."""
-    if not system:
+def _instructions(request: ChatRequest, body: dict[str, Any], writer: _Writer) -> None:
+    """One text is ``instructions``; several keep apart in a first item. So does one that asks for a JSON object: the API
+    looks for the word JSON in the input, and not in the instructions."""
+    if not request.system:
         return
-    parts = writer.content(system, "instructions")
-    if len(parts) == 1 and parts[0]["type"] == "input_text":
+    parts = writer.content(request.system, "instructions")
+    apart = request.response_format is not None and request.response_format.kind == "json_object"
+    if len(parts) == 1 and parts[0]["type"] == "input_text" and not apart:
         body["instructions"] = parts[0]["text"]
     elif parts:
         body["input"].insert(0, {"role": "system", "content": parts})
