@@ -11,8 +11,9 @@ from road import Road, chat_answer
 
 from trimaran.dispatch.dispatcher import Dispatcher
 from trimaran.dispatch.memory import NoMetrics
-from trimaran.errors import InvalidRequest, Unavailable, UnsupportedFeature
+from trimaran.errors import ContextTooLong, InvalidRequest, Unavailable, UnsupportedFeature
 from trimaran.types import Capabilities
+from trimaran.wire import DIALECTS, client_status
 
 PICTURE = {
     "role": "user",
@@ -300,3 +301,83 @@ def test_base64_of_an_unknown_kind_is_no_long_prompt() -> None:
     film = {"type": "video_url", "video_url": {"url": "data:video/mp4;base64," + "AAAA" * 30_000}}
     it.ask(messages=[{"role": "user", "content": [film]}])
     assert it.tried == ["a"]
+
+
+# What clients look for
+
+
+@pytest.mark.parametrize(
+    ("dialect", "words"),
+    [
+        ("openai.chat", '"code":"context_length_exceeded"'),
+        ("openai.responses", '"code":"context_length_exceeded"'),
+        ("anthropic.messages", "prompt is too long"),
+    ],
+)
+def test_a_prompt_too_long_for_all_is_said_as_providers_say_it(dialect: str, words: str) -> None:
+    it = road(CHAT | lacking(context_tokens=1000), MESSAGES | lacking(context_tokens=2000))
+    long = "long words " * 4000
+    members = {"input": long} if dialect == "openai.responses" else {"messages": [{"role": "user", "content": long}]}
+    _, sink = it.ask(dialect=dialect, **members)
+    assert it.upstream.sent == []
+    assert isinstance(sink.error, ContextTooLong)
+    assert "2000" in sink.error.message
+    assert words in DIALECTS[dialect].write_error(sink.error, "r").decode()
+    assert client_status(sink.error) == 400
+
+
+def test_too_long_and_something_else_is_more_than_too_long() -> None:
+    it = road(CHAT | lacking("tools", context_tokens=1000))
+    _, sink = it.ask(messages=[{"role": "user", "content": "long words " * 4000}], tools=[TOOL])
+    assert type(sink.error) is UnsupportedFeature
+
+
+def test_a_count_is_not_refused_for_its_length() -> None:
+    it = road(MESSAGES | lacking(context_tokens=1000))
+    route = it.dispatcher.route("chat").of_operation("count")
+    turns = [{"role": "user", "content": "long words " * 4000}]
+    it.ask(dialect="anthropic.count_tokens", route=route, messages=turns)
+    assert it.tried == ["a"]
+
+
+def test_hidden_thoughts_do_not_commit() -> None:
+    it = road({"dialects": ("openai.responses",)}, CHAT)
+    _, sink = it.ask(stream=True)
+    for event in (
+        {"type": "response.created", "response": {"id": "r", "model": "m", "output": []}},
+        {"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning", "id": "rs_1"}},
+        {
+            "type": "response.output_item.done",
+            "output_index": 0,
+            "item": {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "abc"},
+        },
+    ):
+        if event["type"] == "response.created":
+            it.sent().head()
+        it.sent().event(event)
+    assert sink.log == []
+    it.sent().event({"type": "error", "code": "server_error", "message": "no", "param": None})
+    it.after(1)
+    it.sent().head(503)
+    it.sent().exchange.on_end()
+    it.after(1)
+    assert it.tried[-1] == "b"
+    assert sink.log == []
+
+
+def test_a_mistake_of_ours_while_reading_an_answer_costs_that_attempt_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = road(MESSAGES, CHAT)
+    _, sink = it.ask()
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("trimaran.wire.translation._ChatTranslation.answer", broken)
+    it.sent().whole(MESSAGES_ANSWER)
+    it.after(1)
+    assert it.tried[-1] == "b"
+    it.sent().whole(chat_answer())
+    assert sink.log == ["answer"]
+    assert "could not be read" in caplog.text

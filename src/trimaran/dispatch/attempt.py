@@ -6,6 +6,7 @@ what comes next.
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from trimaran.routing import Choice
 
 __all__ = ["Attempt"]
+
+_LOG = logging.getLogger("trimaran.dispatch")
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """The largest answer that is held whole (unary, or an error's body). Images in base64 stay well below it."""
@@ -86,6 +89,9 @@ class Attempt(msgspec.Struct, eq=False):
         except AttemptError as error:
             self.call.attempt_failed(self, error)
             return
+        except Exception:
+            self._unreadable()
+            return
         call = self.call
         if not self.first_s and relay.content_seen:
             call.attempt_first(self)
@@ -116,6 +122,8 @@ class Attempt(msgspec.Struct, eq=False):
             # Whatever the answer says, it has ended, and its connection can be used again.
             self.handle = None
             self.call.attempt_failed(self, error)
+        except Exception:
+            self._unreadable()
 
     def on_error(self, error: AttemptError) -> None:
         if self.ended:
@@ -172,6 +180,13 @@ class Attempt(msgspec.Struct, eq=False):
         else:
             reported.output_tokens = max(reported.output_tokens, seen)
             self.usage = reported
+
+    def _unreadable(self) -> None:
+        """A mistake of ours met this answer. It must not leave the client waiting, nor the next target unasked."""
+        _LOG.exception("an answer could not be read")
+        self.call.attempt_failed(
+            self, MalformedAnswer("the answer could not be read; the gateway's log has the details")
+        )
 
     def _collect(self, data: bytes) -> None:
         if not self.body:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trimaran.catalog import cost_nanos
+from trimaran.dispatch.accounts import settled, started
 from trimaran.dispatch.attempt import Attempt
+from trimaran.dispatch.features import route_request
 from trimaran.dispatch.refusal import no_target
 from trimaran.errors import (
     AllAttemptsFailed,
@@ -30,7 +32,7 @@ from trimaran.errors import (
     TrimaranError,
     UnsupportedFeature,
 )
-from trimaran.ledger.records import CANCELLED, FAILED, OK, REJECTED, PriceUsed, Settled, Started
+from trimaran.ledger.records import CANCELLED, FAILED, OK, REJECTED, PriceUsed
 from trimaran.routing import (
     Abandoned,
     Choice,
@@ -41,9 +43,8 @@ from trimaran.routing import (
     Sent,
     learn,
     order,
-    prefix_hashes,
 )
-from trimaran.types import Limits, feature_mask
+from trimaran.types import Limits
 from trimaran.wire import Dialect, Envelope, translate
 
 if TYPE_CHECKING:
@@ -65,16 +66,6 @@ PAUSE_HERE_S = 0.1
 
 MAX_WAIT_S = 20.0
 """The longest that a request waits for a lone rate-limited target to reopen; beyond it the client is told instead."""
-
-BYTES_PER_TOKEN_AT_MOST = 16
-"""A token of any text is shorter than this on average, escapes and white space included: the body's length over it is a
-number of tokens that the prompt surely has."""
-
-SEARCHED_FROM_BYTES = 2**16
-"""A shorter body is not searched for base64: it is surely 4096 tokens at most, and models have room for them."""
-
-_MEDIA = feature_mask("vision", "documents", "audio")
-"""Base64 in a body says nothing of tokens."""
 
 LINGER_S = 1.0
 """How long a connection may take to finish its body after the end marker before it is dropped."""
@@ -280,7 +271,7 @@ class Call(msgspec.Struct, eq=False):
         policy = self.inbound.route.policy
         request = self.routed
         if request is None:
-            request = self.routed = _route_request(self.inbound.envelope, policy.wants_prefixes)
+            request = self.routed = route_request(self.inbound.envelope, self.inbound.dialect, policy.wants_prefixes)
         self.choices = order(request, policy, dispatcher.state, now, dispatcher.random())
 
     def _again(self, attempt: Attempt, error: AttemptError, now: float) -> None:
@@ -346,7 +337,7 @@ class Call(msgspec.Struct, eq=False):
             runtime.price_noted = True
             if runtime.price is not None:
                 dispatcher.journal.append(PriceUsed(runtime.id, runtime.price))
-        dispatcher.journal.append(self._started(attempt))
+        dispatcher.journal.append(started(self, attempt))
         learn(dispatcher.state, Sent(target, envelope.input_tokens, choice.probe), now)
         forwarded = inbound.forwarded if dialect is inbound.dialect else b""
         payload = runtime.payload(dialect, forwarded, translation.body)
@@ -442,34 +433,6 @@ class Call(msgspec.Struct, eq=False):
 
     # records
 
-    def _started(self, attempt: Attempt) -> Started:
-        inbound = self.inbound
-        target = attempt.runtime.target
-        envelope = inbound.envelope
-        # By position, in the order of the record: half the time of names. The order is part of the journal's format.
-        return Started(
-            inbound.request_id,
-            attempt.number,
-            self.dispatcher.clock.wall_ns(),
-            inbound.tenant,
-            inbound.key_id,
-            inbound.tags,
-            inbound.route.policy.name,
-            target.id,
-            target.provider,
-            target.upstream_model,
-            inbound.dialect.name,
-            attempt.translation.dialect.name,
-            envelope.stream,
-            target.simulated,
-            attempt.bound,
-            envelope.input_tokens,
-            envelope.max_output_tokens,
-            attempt.choice.reason,
-            self.dispatcher.snapshot.version,
-            self.dispatcher.worker,
-        )
-
     def _record(self, attempt: Attempt, now: float, status: str, http_status: int, code: str, reason: str = "") -> None:
         """Journal the attempt's end and count it; sets the call's cost when it is the answer."""
         inbound = self.inbound
@@ -481,25 +444,7 @@ class Call(msgspec.Struct, eq=False):
             self.spent_nanos += cost or 0
         ttft_s = attempt.ttft_s
         dispatcher = self.dispatcher
-        dispatcher.journal.append(
-            Settled(
-                inbound.request_id,
-                attempt.number,
-                dispatcher.clock.wall_ns(),
-                inbound.tenant,
-                status,
-                http_status,
-                code,
-                attempt.finish_reason,
-                price.version if price is not None else "",
-                attempt.estimated,
-                reason,
-                None if ttft_s is None else int(ttft_s * 1e6),
-                int((now - attempt.started_s) * 1e6),
-                usage,
-                cost,
-            )
-        )
+        dispatcher.journal.append(settled(self, attempt, now, status, http_status, code, reason, cost))
         dispatcher.metrics.attempt(attempt.runtime.id, code or status)
         if status != OK:
             attempt.call = _NOBODY
@@ -518,26 +463,6 @@ class Call(msgspec.Struct, eq=False):
             cost,
             self.attempts,
         )
-
-
-def _route_request(envelope: Envelope, wants_prefixes: bool) -> RouteRequest:
-    """What decides where a request goes."""
-    body = envelope.body
-    return RouteRequest(
-        envelope.input_tokens,
-        envelope.max_output_tokens,
-        envelope.stream,
-        envelope.needs,
-        0 if envelope.needs & _MEDIA or _has_base64(body) else len(body) // BYTES_PER_TOKEN_AT_MOST,
-        envelope.answers,
-        prefix_hashes(body, *envelope.prompt_span) if wants_prefixes and envelope.prompt_span[1] else (),
-    )
-
-
-def _has_base64(body: bytes) -> bool:
-    """Whether a large body may hold content of a kind that the dialect's needs do not name: a screenshot, a film, what a
-    provider's own tool gave."""
-    return len(body) > SEARCHED_FROM_BYTES and body.find(b"base64") >= 0
 
 
 class _Nobody:

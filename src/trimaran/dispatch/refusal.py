@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trimaran.errors import InvalidRequest, LimitExceeded, RequestError, TrimaranError, Unavailable, UnsupportedFeature
-from trimaran.routing import Choice
+from trimaran.errors import (
+    ContextTooLong,
+    InvalidRequest,
+    LimitExceeded,
+    RequestError,
+    TrimaranError,
+    Unavailable,
+    UnsupportedFeature,
+)
+from trimaran.routing import TOO_LONG, Choice
 
 __all__ = ["no_target"]
 
@@ -25,6 +33,10 @@ def no_target(
         first = refused[0][1]
         if len(refused) == 1 or isinstance(first, InvalidRequest):
             return first
+    if not refused and all(choice.reason.startswith(TOO_LONG) and ";" not in choice.reason for choice in unfit):
+        limits = "; ".join(f"{choice.target}: {choice.reason}" for choice in unfit)
+        # The words and the code that clients look for before they shorten a conversation.
+        return ContextTooLong(f"prompt is too long for every target of {model!r} ({limits})", upstream_status=400)
     reasons = [f"{choice.target} {choice.reason}" for choice in unfit] + [error.message for _, error in refused]
     field = refused[0][1].field if refused else None
     return UnsupportedFeature(f"no target of {model!r} can take this request: {'; '.join(reasons)}", field=field)

@@ -20,6 +20,7 @@ from trimaran.routing.events import (
     SharedTarget,
 )
 from trimaran.routing.explain import ExplainRow, explain
+from trimaran.routing.fitness import TOO_LONG
 from trimaran.routing.learning import learn
 from trimaran.routing.policy import Candidate, Objective, Policy, build_policy
 from trimaran.routing.prefixes import prefix_hashes
@@ -29,6 +30,7 @@ from trimaran.routing.strategies import STRATEGIES, appraise, order
 
 __all__ = [
     "STRATEGIES",
+    "TOO_LONG",
     "Abandoned",
     "Candidate",
     "Choice",

@@ -17,7 +17,10 @@ from trimaran.routing.policy import Candidate, Policy
 from trimaran.routing.state import State
 from trimaran.types import FEATURES
 
-__all__ = ["divide"]
+__all__ = ["TOO_LONG", "divide"]
+
+TOO_LONG = "context"
+"""What the reason begins with where only the prompt's length is in the way."""
 
 _WORDS = tuple(FEATURES.values())
 
@@ -45,7 +48,7 @@ def _reason(request: RouteRequest, candidate: Candidate) -> str:
         found.append(_lacking(missing))
     context = candidate.context_tokens
     if context is not None and request.certain_input_tokens > context:
-        found.append(f"context {context} tokens, at least {request.certain_input_tokens} sent")
+        found.append(f"{TOO_LONG} {context} tokens, at least {request.certain_input_tokens} sent")
     limit = request.max_output_tokens
     if limit is not None and candidate.max_output_tokens is not None:
         asked = limit // request.answers

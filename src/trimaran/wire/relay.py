@@ -24,7 +24,6 @@ from trimaran.wire.events import (
     OtherDelta,
     PartStarted,
     ReasoningDelta,
-    ReasoningState,
     TextDelta,
     UsageReport,
 )
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_HELD_BYTES", "PassRelay", "StreamRelay", "TranslatingRelay"]
 
-_CONTENT = (TextDelta, ArgumentsDelta, ReasoningDelta, ReasoningState, OtherDelta)
+_CONTENT = (TextDelta, ArgumentsDelta, ReasoningDelta, OtherDelta)
+"""A reasoning part's state is none: no client shows it, and without an answer it is worth nothing."""
 
 MAX_HELD_BYTES = 2**20
 """Before the first content there are a few events and keep-alive comments; more than this is not an answer."""
