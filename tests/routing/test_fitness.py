@@ -26,13 +26,13 @@ def test_what_lacks_a_need_is_rejected_and_says_so(world: Callable, strategy: st
     first, last = w.order(needs=feature_mask("vision", "json_schema"))
     assert (first.target, first.admitted, first.unfit) == ("large", True, False)
     assert (last.target, last.admitted, last.unfit, last.score, last.retry_at) == ("plain", False, True, inf, 0.0)
-    assert last.reason == "lacks images in"
+    assert last.reason == "lacks images as input"
 
 
 def test_the_reason_names_everything_it_lacks(mixed: Callable) -> None:
     last = mixed.order(needs=feature_mask("vision", "tools"), certain_input_tokens=9000, max_output_tokens=16_000)[-1]
     assert last.reason == (
-        "lacks tool calls and images in; context 8192 tokens, at least 9000 sent; "
+        "lacks tool calls and images as input; context 8192 tokens, at least 9000 sent; "
         "longest answer 4096 tokens, 16000 asked for"
     )
 

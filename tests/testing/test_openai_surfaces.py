@@ -79,6 +79,45 @@ async def test_stored_answers_are_bounded_and_only_those_that_may_be_kept(ask, m
         assert [await status(identity) for identity in (first, second, third)] == [400, 200, 200]
 
 
+async def test_items_of_stored_answers_are_found_by_their_ids(ask, monkeypatch):
+    monkeypatch.setattr(responses, "_STORED", 2)
+    async with SimulatedProvider(Behaviour(reasoning_text="I think.", output_tokens=40)) as provider:
+
+        async def output(**fields):
+            return (await ask(provider, "openai.responses", **fields)).json()["output"]
+
+        async def then(*items):
+            return await ask(
+                provider, "openai.responses", input=[*items, {"role": "user", "content": "On."}], store=False
+            )
+
+        private = await output(store=False)
+        thought, said = await output()
+        referred = [{"type": "item_reference", "id": thought["id"]}, {"id": said["id"]}]
+        for items in ([thought, said], referred):
+            raw = await then(*items)
+            assert "(2 messages, 1 reasoning block)" in raw.json()["output"][-1]["content"][0]["text"]
+        alone = await then(referred[0])
+        assert (alone.status, "required following item" in alone.json()["error"]["message"]) == (400, True)
+        for items in (private, [{"type": "item_reference", "id": private[1]["id"]}], [{"id": private[1]["id"]}]):
+            raw = await then(*items)
+            assert (raw.status, "Items are not persisted" in raw.json()["error"]["message"]) == (404, True)
+        await output()
+        assert (await then(thought, said)).status == 200
+        await output()
+        assert (await then(thought, said)).status == 404
+        assert (await then(*referred)).status == 404
+
+
+async def test_a_stored_conversation_outlives_the_answers_it_began_with(ask, monkeypatch):
+    monkeypatch.setattr(responses, "_STORED", 1)
+    async with SimulatedProvider(Behaviour(reasoning_text="I think.")) as provider:
+        first = (await ask(provider, "openai.responses")).json()["id"]
+        second = (await ask(provider, "openai.responses", previous_response_id=first)).json()["id"]
+        assert (await ask(provider, "openai.responses", previous_response_id=first)).status == 400
+        assert (await ask(provider, "openai.responses", previous_response_id=second)).status == 200
+
+
 async def test_a_streamed_answer_is_stored_with_its_whole_conversation(ask):
     behaviour = Behaviour(call_tools=True, reasoning_text="I think.", output_tokens=40)
     async with SimulatedProvider(behaviour) as provider:

@@ -252,7 +252,7 @@ def test_thoughts_without_anything_in_them_are_left_out() -> None:
 
 def test_thoughts_without_a_state_still_carry_a_signature() -> None:
     block = encoded(answer(Reasoning("Hm.", origin="openai.chat")))["content"][0]
-    assert unwrap_state(block["signature"]) == ("openai.chat", "", "")
+    assert unwrap_state(block["signature"]) == Reasoning(origin="openai.chat")
 
 
 def test_an_answer_comes_back_as_it_was() -> None:

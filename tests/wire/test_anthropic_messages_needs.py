@@ -26,9 +26,14 @@ def body_of(**fields: Any) -> bytes:
 
 def needs(**fields: Any) -> set[str]:
     styles = (body_of(**fields), json.dumps(json.loads(body_of(**fields)), indent=1).encode())
-    masks = {dialect.read(body).needs for body in styles for dialect in (MESSAGES, COUNT)}
-    (mask,) = masks
-    return {name for bit, name in enumerate(FEATURES) if mask >> bit & 1} - {"chat"}
+    read, counted = ({dialect.read(body).needs for body in styles} for dialect in (MESSAGES, COUNT))
+    ((mask,), (less,)) = read, counted
+    assert named(less) == named(mask) - {"reasoning", "sampling", "json_schema"}
+    return named(mask) - {"chat"}
+
+
+def named(mask: int) -> set[str]:
+    return {name for bit, name in enumerate(FEATURES) if mask >> bit & 1}
 
 
 def turn(*blocks: Any, role: str = "user") -> dict[str, Any]:

@@ -281,6 +281,21 @@ def test_the_older_name_of_the_format() -> None:
         decode(output_format=wanted, output_config={"format": wanted})
 
 
+def test_what_asks_for_no_other_answer_is_left_out() -> None:
+    refusals = Refusals(MESSAGES.name, CLAUDE, MESSAGES.field_names)
+    mark = MARK | {"scope": "global"}
+    fields = {
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "system": [{"type": "text", "text": "x", "cache_control": mark | {"ttl": "1h"}}],
+        "tools": [TOOL | {"cache_control": mark}],
+    }
+    body = json.dumps({"model": "chat", "max_tokens": 64, "messages": HELLO} | fields).encode()
+    request = MESSAGES.decode_request(body, refusals)
+    refusals.check()
+    assert refusals.omitted == ["context_management", "cache_control.scope"]
+    assert (request.system[0], request.tools[0].cache) == (Text("x", "1h"), "5m")
+
+
 def in_turn(block: Any, role: str = "user") -> dict[str, Any]:
     return {"messages": [{"role": role, "content": [block]}]}
 
@@ -300,6 +315,14 @@ IMAGE = {"type": "image", "source": {"type": "url", "url": "https://x/y"}}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"container": "c"}, "container"),
     ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, "context_management"),
+    (
+        {"context_management": {"edits": [{"type": "clear_thinking_20251015"}, {"type": "clear_tool_uses_20250919"}]}},
+        "context_management",
+    ),
+    ({"context_management": {"edits": [{"type": "clear_thinking_20251015"}], "x": 1}}, "context_management"),
+    ({"context_management": {"edits": [5]}}, "context_management"),
+    ({"context_management": "auto"}, "context_management"),
+    ({"cache_control": MARK | {"scope": "global", "x": 1}}, "cache_control.x"),
     ({"mcp_servers": [{"type": "url"}]}, "mcp_servers"),
     ({"inference_geo": "us"}, "inference_geo"),
     ({"speed": "fast"}, "speed"),

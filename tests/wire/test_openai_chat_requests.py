@@ -19,6 +19,7 @@ from trimaran.wire.conversation import (
     Image,
     Message,
     Notes,
+    Part,
     Reasoning,
     ReasoningControl,
     Refusal,
@@ -30,6 +31,7 @@ from trimaran.wire.conversation import (
     ToolResult,
 )
 from trimaran.wire.dialect import ChatDialect, Refusals
+from trimaran.wire.json_tool import with_json_tool
 from trimaran.wire.state import wrap_state
 
 CHAT = DIALECTS["openai.chat"]
@@ -235,6 +237,30 @@ def test_reasoning_of_another_dialect_is_unwrapped() -> None:
     ]
     message = {"role": "assistant", "content": "a", "reasoning_content": "hmin short", "reasoning_details": details}
     assert decode(messages=[HELLO, message, HELLO]).messages[1].parts == [thought, hidden, summary, Text("a")]
+
+
+@pytest.mark.parametrize("content", ["a", None])
+def test_a_signature_whose_text_was_lost_is_left_out(content: str | None) -> None:
+    lost = {"type": "reasoning.text", "signature": wrap_state(Reasoning("hm", "sig", "anthropic.messages")), "index": 0}
+    # Nothing was lost of these: a text that was empty, and one that the issuer does not check.
+    bare = [
+        Reasoning("", "sig", "anthropic.messages"),
+        Reasoning("", "enc", "openai.responses", "rs_1", summary=True),
+    ]
+    kept = [{"type": "reasoning.text", "signature": wrap_state(part), "index": 1} for part in bare]
+    refusals = Refusals("openai.chat", CLAUDE)
+
+    def read(*details: Any) -> list[list[Any]]:
+        message = {"role": "assistant", "content": content, "reasoning_details": details}
+        sent = json.dumps({"model": "m", "messages": [HELLO, message, HELLO]}).encode()
+        return [m.parts for m in CHAT.decode_request(sent, refusals).messages[1:-1]]
+
+    said = [] if content is None else [Text(content)]
+    assert read(*kept) == [[*bare, *said]]
+    assert refusals.omitted == []
+    assert read(lost, *kept) == [[*bare, *said]]
+    assert read(lost) == ([said] if said else [])
+    assert refusals.omitted == ["reasoning"]
 
 
 def test_details_of_a_compatible_server_go_back_as_they_came() -> None:
@@ -493,6 +519,7 @@ def test_ids_that_openai_would_refuse_are_rewritten_the_same_everywhere() -> Non
     [
         (ReasoningControl("xhigh"), "xhigh", Notes()),
         (ReasoningControl(budget_tokens=8192), "medium", Notes(emulated=["reasoning"])),
+        (ReasoningControl(budget_tokens=70_000), "high", Notes(emulated=["reasoning"])),
         (ReasoningControl(adaptive=True), None, Notes(omitted=["reasoning"])),
         (ReasoningControl("high", adaptive=True), "high", Notes()),
         (ReasoningControl("high", show="detailed"), "high", Notes(omitted=["reasoning"])),
@@ -505,10 +532,84 @@ def test_reasoning_control(control: ReasoningControl, effort: str | None, notes:
 
 
 def test_no_effort_is_not_asked_of_a_model_that_never_thinks() -> None:
-    body, _, _ = encoded(target("openai", lacks=frozenset({"reasoning"})), reasoning=ReasoningControl("none"))
-    assert "reasoning_effort" not in body
-    body, _, _ = encoded(GPT, reasoning=ReasoningControl("none"))
-    assert body["reasoning_effort"] == "none"
+    for to, source in (
+        (target("openai", lacks=frozenset({"reasoning"})), "openai.responses"),
+        (GPT, "anthropic.messages"),
+        (target("openai", has=frozenset({"reasoning"})), "anthropic.messages"),
+    ):
+        body, _, notes = encoded(to, source=source, reasoning=ReasoningControl("none"))
+        assert "reasoning_effort" not in body
+        assert notes == Notes(omitted=["reasoning"])
+    body, _, notes = encoded(GPT, source="openai.responses", reasoning=ReasoningControl("none"))
+    assert (body["reasoning_effort"], notes) == ("none", Notes())
+
+
+CLOSED = {"type": "object", "properties": {"a": {}}, "required": ["a"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "source", "strict"),
+    [
+        (CLOSED, "anthropic.messages", True),
+        (SCHEMA, "openai.responses", True),
+        (SCHEMA, "anthropic.messages", False),
+        (CLOSED | {"required": []}, "anthropic.messages", False),
+    ],
+)
+def test_strict_is_said_where_openai_would_take_the_schema(schema: Any, source: str, strict: bool) -> None:
+    body, refusals, notes = encoded(
+        GPT,
+        source=source,
+        tools=[Tool("f", parameters={"type": "object"}), Tool("g", parameters=schema, strict=True)],
+        response_format=ResponseFormat("json_schema", schema=schema, strict=True),
+    )
+    refusals.check()
+    assert body["tools"][1]["function"] == {"name": "g", "parameters": schema, "strict": strict}
+    assert body["response_format"]["json_schema"] == {"name": "output", "schema": schema, "strict": strict}
+    assert notes == (Notes() if strict else Notes(emulated=["tools[1].strict", "response_format"]))
+
+
+def test_a_tool_that_stands_for_a_schema_is_noted_as_the_schema() -> None:
+    made = with_json_tool(
+        ChatRequest(
+            model="m",
+            messages=[Message("user", [Text("Hi")])],
+            response_format=ResponseFormat("json_schema", schema=SCHEMA, strict=True),
+        )
+    )
+    assert made is not None
+    body, _, notes = encoded(VLLM, tools=made.tools)
+    assert body["tools"][0]["function"]["strict"] is False
+    assert notes == Notes(emulated=["response_format"])
+
+
+@pytest.mark.parametrize("parts", [[], [Text("")], [Text(" "), Text("", "5m")]])
+def test_a_tool_that_failed_without_a_word_says_so(parts: list[Part]) -> None:
+    turn = Message("user", [ToolResult("c", parts, True), ToolResult("d", parts)], "messages[2]")
+    body, _, notes = encoded(VLLM, Message("user", [Text("Hi")]), turn)
+    assert body["messages"][1] == {"role": "tool", "tool_call_id": "c", "content": "error"}
+    assert "error" not in body["messages"][2]["content"]
+    assert notes.emulated == ["messages[2]"]
+    assert "is_error" not in notes.omitted
+
+
+@pytest.mark.parametrize(("name", "fits"), [("a" * 64, True), ("a" * 65, False), ("a.b", False), ("a-b_C9", True)])
+@pytest.mark.parametrize("provider", ["openai", "azure_openai", "vllm"])
+def test_a_tool_s_name_that_openai_refuses_is_refused_by_its_field(name: str, fits: bool, provider: str) -> None:
+    _, refusals, _ = encoded(target(provider), tools=[Tool("f"), Tool(name)])
+    assert bool(refusals) is not (fits or provider == "vllm")
+    if refusals:
+        with pytest.raises(UnsupportedFeature, match="64 letters") as caught:
+            refusals.check()
+        assert caught.value.field == "tools[1].name"
+
+
+def test_a_client_of_this_api_reads_its_own_name_of_a_tool_s_name() -> None:
+    tool = {"type": "function", "function": {"name": "a" * 65}}
+    body = json.dumps({"model": "m", "messages": [HELLO], "tools": [tool]}).encode()
+    with pytest.raises(UnsupportedFeature) as caught:
+        translate(CHAT, CHAT.read(body), target("openai", "openai.responses"))
+    assert caught.value.field == "tools[0].function.name"
 
 
 @pytest.mark.parametrize(
@@ -530,8 +631,8 @@ def test_what_cannot_be_said_is_refused(turns: list[Message], fields: Any, path:
 
 
 def test_a_schema_without_a_name_gets_one() -> None:
-    body, _, _ = encoded(GPT, response_format=ResponseFormat("json_schema", schema=SCHEMA, strict=True))
-    wanted = {"name": "output", "schema": SCHEMA, "strict": True}
+    body, _, _ = encoded(GPT, response_format=ResponseFormat("json_schema", schema=CLOSED, strict=True))
+    wanted = {"name": "output", "schema": CLOSED, "strict": True}
     assert body["response_format"] == {"type": "json_schema", "json_schema": wanted}
 
 

@@ -109,9 +109,13 @@ class Normal:
             turns.append(Message(message.role, parts))
 
     def result(self, result: ToolResult) -> ToolResult:
-        if result.is_error:
-            self.omitted.add("is_error")
         parts = [self.part(part) for part in result.parts]
+        if result.is_error and result.is_blank:
+            self.emulated = True
+            marks = [part.cache for part in parts if isinstance(part, Text) and part.cache]
+            parts = [Text("error", marks[0] if marks else "")]
+        elif result.is_error:
+            self.omitted.add("is_error")
         if any(not isinstance(part, Text) for part in parts):
             self.emulated = True
         return ToolResult(result.call_id, [] if parts == [Text("")] else parts, cache=self.cache(result.cache))

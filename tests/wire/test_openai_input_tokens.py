@@ -52,6 +52,12 @@ def test_what_is_read() -> None:
     assert (envelope.dialect, envelope.model, envelope.stream) == ("openai.input_tokens", "m", False)
     assert (envelope.max_output_tokens, envelope.stateful) == (0, False)
     assert envelope.needs == feature_mask("chat", "tools", "vision")
+    asked = {
+        "reasoning": {"effort": "low"},
+        "temperature": 0.5,
+        "text": {"format": {"type": "json_schema", "name": "n"}},
+    }
+    assert COUNT.read(body(**asked)).needs == envelope.needs
     assert COUNT.free
     assert COUNT.operation == "count"
     assert COUNT.read(body(previous_response_id="r")).stateful

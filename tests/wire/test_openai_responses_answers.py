@@ -269,10 +269,12 @@ def test_the_sdk_reads_an_answer(openai_sdk: Any) -> None:
     assert read.store is False
     assert read.service_tier == "default"
     thought, hidden, summary, said, refusal, call, bare = read.output
-    assert (thought.type, thought.id, thought.summary, thought.content[0].text) == ("reasoning", "rs_abc_0", [], "why")
+    # Clients of this API show summaries and nothing else.
+    assert (thought.type, thought.id, thought.summary[0].text) == ("reasoning", "rs_abc_0", "why")
+    assert thought.content is None
     assert thought.encrypted_content == "tmrn1:anthropic.messages::sig"
-    assert (hidden.summary, hidden.content, hidden.encrypted_content) == ([], None, "tmrn1:anthropic.messages::blob")
-    assert (summary.summary[0].text, summary.encrypted_content) == ("short", "tmrn1:openai.chat::")
+    assert (hidden.summary, hidden.content, hidden.encrypted_content) == ([], None, "tmrn1:anthropic.messages*::blob")
+    assert (summary.summary[0].text, summary.encrypted_content) == ("short", "tmrn1:openai.chat+::")
     assert (said.type, said.id, said.role, said.status) == ("message", "msg_abc_3", "assistant", "completed")
     assert said.content[0].logprobs[0].token == "Hi"
     assert refusal.content[0].refusal == "no"
@@ -345,13 +347,27 @@ def test_reasoning_of_its_own_keeps_id_and_state() -> None:
 
 def test_wrapped_reasoning_comes_back_as_what_it_was() -> None:
     thoughts = [part for part in ANSWER.parts if isinstance(part, Reasoning)]
-    thoughts.append(Reasoning("", "sig", "anthropic.messages"))
+    thoughts += [
+        Reasoning("", "sig", "anthropic.messages"),
+        Reasoning("short", "", "openai.chat"),
+    ]
     output = json.loads(RESPONSES.encode_answer(Answer("x", "y", list(thoughts), "stop"), 0))["output"]
     assert output[0]["encrypted_content"] == wrap_state(thoughts[0])
     target = Target(id="t", provider="p", upstream_model="u", dialects=("anthropic.messages",), base_url="http://t")
     body = json.dumps({"model": "m", "input": output}).encode()
     request = RESPONSES.decode_request(body, Refusals("openai.responses", target))
     assert request.messages[0].parts == thoughts
+    # A client may keep the state alone.
+    bare = [{"type": "reasoning", "summary": [], "encrypted_content": item["encrypted_content"]} for item in output]
+    refusals = Refusals("openai.responses", target)
+    request = RESPONSES.decode_request(json.dumps({"model": "m", "input": bare}).encode(), refusals)
+    assert [(part.state, part.hidden) for part in request.messages[0].parts if isinstance(part, Reasoning)] == [
+        ("blob", True),
+        ("", False),
+        ("sig", False),
+        ("", False),
+    ]
+    assert refusals.omitted == ["reasoning"]
 
 
 # Errors

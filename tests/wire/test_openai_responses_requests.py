@@ -32,7 +32,8 @@ from trimaran.wire.conversation import (
 )
 from trimaran.wire.dialect import Refusals
 from trimaran.wire.openai_responses import OpenAIResponses
-from trimaran.wire.openai_responses.request import KNOWN, strict_form
+from trimaran.wire.openai_responses.request import KNOWN
+from trimaran.wire.openai_tools import strict_form
 from trimaran.wire.state import wrap_state
 
 RESPONSES = DIALECTS["openai.responses"]
@@ -352,12 +353,57 @@ def test_pictures_and_documents_in_the_output_of_a_tool() -> None:
         ),
         (
             {"id": "rs", "summary": [], "encrypted_content": wrap_state(Reasoning("", "s", "anthropic.messages"))},
-            Reasoning("", "s", "anthropic.messages", "", hidden=True),
+            Reasoning("", "s", "anthropic.messages"),
+        ),
+        (
+            {"id": "rs", "summary": [], "encrypted_content": "tmrn1:anthropic.messages*::s"},
+            Reasoning("", "s", "anthropic.messages", hidden=True),
+        ),
+        (
+            {"summary": [{"type": "summary_text", "text": "t"}], "encrypted_content": "tmrn1:anthropic.messages::s"},
+            Reasoning("t", "s", "anthropic.messages"),
+        ),
+        (
+            {"summary": [], "encrypted_content": "tmrn1:openai.chat::s"},
+            Reasoning("", "s", "openai.chat"),
         ),
     ],
 )
 def test_reasoning_items(item: dict[str, Any], part: Reasoning) -> None:
     assert turns({"type": "reasoning"} | item) == [("assistant", [part])]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        # A client lost the text that the signature holds for.
+        {"id": "rs", "summary": [], "encrypted_content": "tmrn1:anthropic.messages::s"},
+        # Only the provider that stored it has the rest.
+        {"id": "rs", "summary": []},
+    ],
+)
+def test_reasoning_that_is_not_whole_is_left_out(item: dict[str, Any]) -> None:
+    said = {"role": "assistant", "content": "x"}
+    assert turns({"type": "reasoning"} | item, said) == [("assistant", [Text("x")])]
+    assert omitted(input=[{"type": "reasoning"} | item, said]) == ["reasoning"]
+
+
+@pytest.mark.parametrize(
+    ("item", "stateful"),
+    [
+        ({"id": "rs", "summary": []}, True),
+        ({"id": "rs", "summary": [{"type": "summary_text", "text": "t"}], "encrypted_content": None}, True),
+        ({"id": "rs", "summary": [], "content": []}, True),
+        ({"id": "rs", "summary": [], "encrypted_content": "e"}, False),
+        ({"id": "rs", "summary": [], "encrypted_content": "tmrn1:openai.chat::"}, False),
+        ({"summary": []}, False),
+        # Compatible servers show all of it and keep nothing.
+        ({"id": "rs", "summary": [], "content": [{"type": "reasoning_text", "text": "t"}]}, False),
+    ],
+)
+def test_reasoning_by_its_id_alone_is_state_of_its_provider(item: dict[str, Any], stateful: bool) -> None:
+    said = {"type": "message", "id": "msg_1", "role": "assistant", "content": "x"}
+    assert RESPONSES.read(body(input=[{"type": "reasoning"} | item, said])).stateful is stateful
 
 
 def test_hints_are_left_out_and_said_so() -> None:
@@ -507,6 +553,8 @@ CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "required":
         (CLOSED | {"properties": {"a": {"anyOf": [{"type": ["object", "null"]}]}}}, False),
         (CLOSED | {"$defs": {"d": {"type": "object"}}}, False),
         (CLOSED | {"allOf": [CLOSED]}, False),
+        (CLOSED | {"properties": {"a": {"type": "integer", "default": 5}}}, False),
+        (CLOSED | {"properties": {"a": {"type": "array", "prefixItems": [{"type": "object"}]}}}, False),
         (CLOSED | {"properties": 5}, False),
         (CLOSED | {"required": 5}, False),
         (CLOSED | {"anyOf": 5}, False),

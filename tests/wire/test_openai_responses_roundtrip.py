@@ -51,6 +51,7 @@ class Normal:
 
     def __init__(self) -> None:
         self.omitted: set[str] = set()
+        self.emulated: set[str] = set()
         self.refused: set[str] = set()
 
     def request(self, request: ChatRequest) -> ChatRequest:
@@ -101,6 +102,10 @@ class Normal:
         if isinstance(part, ToolCall):
             return msgspec.structs.replace(part, id=fitting_id(part.id, 40))
         if isinstance(part, ToolResult):
+            if part.is_error and part.is_blank:
+                self.emulated.add("")
+                self._parts(part.parts)
+                return ToolResult(fitting_id(part.call_id, 40), [Text("error")])
             if part.is_error:
                 self.omitted.add(".is_error")
             return ToolResult(fitting_id(part.call_id, 40), self._parts(part.parts) or [Text("")])
@@ -133,7 +138,7 @@ def _joined(turns: list[Message]) -> list[Message]:
 def test_a_request_comes_back(request: ChatRequest) -> None:
     normal = Normal()
     expected = normal.request(request)
-    refusals, notes = Refusals("test", GPT), Notes()
+    refusals, notes = Refusals("openai.chat", GPT), Notes()
     body = RESPONSES.encode_request(request, GPT, refusals, notes)
     assert bool(refusals) == bool(normal.refused)
     if refusals:
@@ -143,7 +148,7 @@ def test_a_request_comes_back(request: ChatRequest) -> None:
         return
     assert set(notes.omitted) == normal.omitted
     budget = request.reasoning is not None and not request.reasoning.effort and request.reasoning.budget_tokens
-    assert notes.emulated == (["reasoning"] if budget else [])
+    assert set(notes.emulated) == normal.emulated | ({"reasoning"} if budget else set())
     again = RESPONSES.decode_request(body, refusals)
     refusals.check()
     assert msgspec.structs.replace(again, messages=bare(again.messages)) == expected
@@ -157,7 +162,8 @@ def _as_told(answer: Answer) -> Answer:
     parts: list[Part] = []
     for index, part in enumerate(answer.parts):
         if isinstance(part, Reasoning) and part.origin != OWN:
-            part = msgspec.structs.replace(part, origin=OWN, id=f"rs_{base}_{index}", state=wrap_state(part))
+            id, state, shown = f"rs_{base}_{index}", wrap_state(part), not part.hidden
+            part = msgspec.structs.replace(part, origin=OWN, id=id, state=state, summary=shown)
         parts.append(part)
     reason = {"stop_sequence": "stop", "context_window": "length"}.get(answer.finish_reason, answer.finish_reason)
     return msgspec.structs.replace(answer, id=f"resp_{base}", parts=parts, finish_reason=reason, stop_sequence=None)

@@ -694,6 +694,25 @@ def test_the_official_sequence() -> None:
     ]
 
 
+def test_the_thoughts_of_another_provider_are_a_summary() -> None:
+    """Clients of this API show summaries and keep them."""
+    thought = Reasoning(origin="anthropic.messages")
+    start, state, close = [*EVENTS[:1], PartStarted(0, thought)], ReasoningState("sig", 0), [PartEnded(0), Finished("")]
+    stream = written([*start, ReasoningDelta("", 0), ReasoningDelta("h", 0), ReasoningDelta("m", 0), state, *close])
+    assert names(stream)[2:-1] == [
+        "response.output_item.added",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_text.delta",
+        "response.reasoning_summary_text.delta",
+        "response.reasoning_summary_text.done",
+        "response.reasoning_summary_part.done",
+        "response.output_item.done",
+    ]
+    silent = written([*start, ReasoningDelta("", 0), state, *close])
+    assert names(silent)[2:-1] == ["response.output_item.added", "response.output_item.done"]
+    assert b'"summary":[],"encrypted_content":"tmrn1:anthropic.messages-::sig"' in silent
+
+
 def test_deltas_go_out_at_once() -> None:
     encoder = RESPONSES.stream_encoder(ENVELOPE, 0)
     for one in EVENTS:

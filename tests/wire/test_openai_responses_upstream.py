@@ -41,10 +41,12 @@ VLLM = msgspec.structs.replace(GPT, id="vllm/x", provider="vllm")
 USER = Message("user", [Text("hi")], "messages[0]")
 
 
-def sent(*messages: Message, target: Target = GPT, notes: Notes | None = None, **fields: Any) -> dict[str, Any]:
+def sent(
+    *messages: Message, target: Target = GPT, notes: Notes | None = None, source: str = "openai.chat", **fields: Any
+) -> dict[str, Any]:
     request = ChatRequest(model="m", messages=list(messages or (USER,)), **fields)
-    refusals = Refusals("test", target)
-    body = RESPONSES.encode_request(request, target, refusals, notes or Notes())
+    refusals = Refusals(source, target)
+    body = RESPONSES.encode_request(request, target, refusals, Notes() if notes is None else notes)
     refusals.check()
     value: dict[str, Any] = json.loads(body)
     return value
@@ -250,6 +252,7 @@ def test_encrypted_reasoning_is_asked_for_where_the_model_may_reason(
     ("control", "written", "emulated"),
     [
         (ReasoningControl(budget_tokens=8000), {"effort": "medium", "summary": "auto"}, ["reasoning"]),
+        (ReasoningControl(budget_tokens=70_000), {"effort": "high", "summary": "auto"}, ["reasoning"]),
         (ReasoningControl(effort="high", adaptive=True), {"effort": "high"}, []),
         (ReasoningControl(adaptive=True), None, []),
         (ReasoningControl(show="none"), None, []),
@@ -284,12 +287,79 @@ def test_reasoning_of_others_is_left_out_and_said_so() -> None:
             GPT,
             {"type": "reasoning", "summary": [], "encrypted_content": "enc"},
         ),
+        # A client kept the state and not the text.
+        *(
+            (
+                Reasoning("", "enc", "openai.responses", "rs_1", summary=summary),
+                GPT,
+                {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "enc"},
+            )
+            for summary in (True, False)
+        ),
     ],
 )
 def test_reasoning_of_its_own(part: Reasoning, target: Target, item: Any) -> None:
     notes = Notes()
-    assert sent(Message("assistant", [part]), target=target, notes=notes)["input"] == ([item] if item else [])
+    written = sent(USER, Message("assistant", [part]), USER, target=target, notes=notes)["input"]
+    assert written[1:-1] == ([item] if item else [])
     assert notes.omitted == ([] if item else ["reasoning"])
+
+
+def test_no_effort_is_not_asked_of_a_model_that_never_thinks() -> None:
+    for target, source in (
+        (able(lacks=frozenset({"reasoning"})), "openai.chat"),
+        (GPT, "anthropic.messages"),
+        (able(has=frozenset({"reasoning"})), "anthropic.messages"),
+    ):
+        notes = Notes()
+        assert "reasoning" not in sent(
+            target=target, notes=notes, source=source, reasoning=ReasoningControl("none", show="auto")
+        )
+        assert notes == Notes(omitted=["reasoning"])
+    notes = Notes()
+    assert sent(notes=notes, reasoning=ReasoningControl("none"))["reasoning"] == {"effort": "none"}
+    assert notes == Notes()
+
+
+CLOSED = {"type": "object", "properties": {"a": {}}, "required": ["a"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "source", "strict"),
+    [
+        (CLOSED, "anthropic.messages", True),
+        (CLOSED | {"required": []}, "openai.chat", True),
+        (CLOSED | {"required": []}, "anthropic.messages", False),
+        ({"type": "object"}, "anthropic.messages", False),
+    ],
+)
+def test_strict_is_said_where_openai_would_take_the_schema(schema: Any, source: str, strict: bool) -> None:
+    notes = Notes()
+    body = sent(
+        notes=notes,
+        source=source,
+        tools=[Tool("f", parameters={"type": "object"}), Tool("g", parameters=schema, strict=True)],
+        response_format=ResponseFormat("json_schema", schema=schema, strict=True),
+    )
+    assert [tool["strict"] for tool in body["tools"]] == [False, strict]
+    assert body["text"]["format"]["strict"] is strict
+    assert notes == (Notes() if strict else Notes(emulated=["tools[1].strict", "response_format"]))
+
+
+@pytest.mark.parametrize("parts", [[], [Text("")], [Text(" "), Text("")]])
+def test_a_tool_that_failed_without_a_word_says_so(parts: list[Part]) -> None:
+    notes = Notes()
+    turn = Message("user", [ToolResult("c", parts, is_error=True), ToolResult("d", [])], "messages[2]")
+    failed, empty = sent(turn, notes=notes)["input"]
+    assert (failed["output"], empty["output"]) == ("error", "")
+    assert notes == Notes(emulated=["messages[2]"])
+
+
+@pytest.mark.parametrize("name", ["a" * 65, "a.b"])
+def test_a_tool_s_name_that_openai_refuses_is_refused_by_its_field(name: str) -> None:
+    assert "'tools[1].name'" in refused(tools=[Tool("f"), Tool(name)])
+    assert sent(target=VLLM, tools=[Tool(name)])["tools"][0]["name"] == name
+    assert sent(tools=[Tool(name[:1] * 64)])["tools"]
 
 
 def test_hints_are_left_out_and_said_so() -> None:
@@ -365,3 +435,13 @@ def test_hints_of_the_client_reach_the_notes() -> None:
     body = json.dumps({"model": "m", "input": [{"role": "user", "content": "x", "phase": "commentary"}]}).encode()
     target = msgspec.structs.replace(GPT, provider="anthropic", dialects=("anthropic.messages",), max_output_tokens=9)
     assert translate(RESPONSES, RESPONSES.read(body), target).notes == Notes(omitted=["input[0].phase"])
+
+
+def test_instructions_without_a_turn_are_the_input() -> None:
+    messages = DIALECTS["anthropic.messages"]
+    body = {"model": "m", "max_tokens": 20, "messages": [{"role": "system", "content": "Say hello."}]}
+    target = Target("o/m", "openai", "m", ("openai.responses",), "https://o.example")
+    made = translate(messages, messages.read(json.dumps(body).encode()), target)
+    sent = json.loads(made.body)
+    assert "instructions" not in sent
+    assert sent["input"] == [{"role": "system", "content": [{"type": "input_text", "text": "Say hello."}]}]

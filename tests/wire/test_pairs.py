@@ -167,7 +167,9 @@ class Told:
             # Those that the history calls are named again, and shut off.
             out.pop("tool_choice", None)
         else:
-            out["tools"] = [self._tool(tool) for tool in request.tools if tool.name != JSON_TOOL]
+            out["tools"] = [
+                self._tool(tool, place) for place, tool in enumerate(request.tools) if tool.name != JSON_TOOL
+            ]
         if "response_format" in self._fields:
             # A tool stands for it, which has to be called.
             out.pop("tool_choice", None)
@@ -190,12 +192,13 @@ class Told:
             # A label, and Anthropic always holds to the schema.
             out["response_format"] = (wanted.kind, wanted.schema)
 
-    def _tool(self, tool: Tool) -> Any:
+    def _tool(self, tool: Tool, place: int) -> Any:
         schema = tool.parameters if tool.parameters is not None else {}
         if isinstance(schema, dict):
             schema = {"type": "object", "properties": {}} | schema
         # Not strict is what no word about it means, but in Responses, where it has to be said.
-        return (tool.name, tool.description, schema, bool(tool.strict), self._cache(tool.cache))
+        strict = bool(tool.strict) and f"tools[{place}].strict" not in self._said
+        return (tool.name, tool.description, schema, strict, self._cache(tool.cache))
 
     def _cache(self, mark: str) -> str:
         return "" if "cache_control" in self._said else mark
@@ -235,7 +238,7 @@ class Told:
             return [("text", part.text, cache)] if part.text.strip() else []
         if isinstance(part, Refusal):
             # Words of the assistant; Anthropic has no other part for them.
-            return [("text", part.text, "")]
+            return [("text", part.text, "")] if part.text.strip() else []
         if isinstance(part, Image):
             detail = "" if "detail" in self._said or part.detail == "auto" else part.detail
             return [("image", part.media_type, part.data, part.url, detail, self._cache(part.cache))]
@@ -358,8 +361,9 @@ def _thoughts(part: Reasoning) -> list[tuple[str, str, str, str]]:
 
 
 def _thought(text: str, wrapped: str) -> tuple[str, str, str, str]:
-    origin, _, state = unwrap_state(wrapped) or ("", "", "")
-    return "reasoning", text, origin, state
+    part = unwrap_state(wrapped, text)
+    assert part is not None
+    return "reasoning", part.text, part.origin, part.state
 
 
 def given_by(provider: ChatDialect, parts: list[Part]) -> list[Part]:

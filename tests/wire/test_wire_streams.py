@@ -233,8 +233,16 @@ def test_a_finish_reason_commits() -> None:
     assert (subject.content_seen, subject.content_events) == (True, 0)
 
 
-@pytest.mark.parametrize("kind", ["text_delta", "input_json_delta", "thinking_delta", "signature_delta", "new_delta"])
-def test_every_block_delta_of_anthropic_is_content(kind: str) -> None:
+def test_a_signature_alone_is_no_content() -> None:
+    piece = event("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "abc"})
+    subject = relay(MESSAGES, CLAUDE)
+    assert subject.feed(START + piece) == b""
+    assert not subject.content_seen
+    assert subject.feed(A_HELLO) == START + piece + A_HELLO
+
+
+@pytest.mark.parametrize("kind", ["text_delta", "input_json_delta", "thinking_delta", "new_delta"])
+def test_every_other_block_delta_of_anthropic_is_content(kind: str) -> None:
     piece = event("content_block_delta", index=0, delta={"type": kind})
     subject = relay(MESSAGES, CLAUDE)
     assert subject.feed(START) == b""

@@ -130,8 +130,12 @@ REQUEST_FEATURES: dict[str, ChatRequest | Callable[[ChatDialect], bytes | None]]
     "tool result": _results(ToolResult("call_1", [Text("rain")])),
     "parallel tool results": _results(ToolResult("call_1", [Text("rain")]), ToolResult("call_2", [Text("12:00")])),
     "failed tool": _results(ToolResult("call_1", [Text("no network")], is_error=True)),
+    "failed tool, without a word": _results(ToolResult("call_1", [], is_error=True)),
     "picture as tool result": _results(ToolResult("call_1", [Image("image/png", _PIXEL)])),
     "JSON schema": _with(response_format=ResponseFormat("json_schema", "output", _SCHEMA, strict=True)),
+    "JSON schema, a property optional": _with(
+        response_format=ResponseFormat("json_schema", "output", _SCHEMA | {"required": []}, strict=True)
+    ),
     "JSON object": _with(response_format=ResponseFormat("json_object")),
     "reasoning effort": _with(reasoning=ReasoningControl("medium"), max_output_tokens=16384),
     "reasoning budget": _with(reasoning=ReasoningControl(budget_tokens=8192), max_output_tokens=16384),
@@ -187,7 +191,7 @@ def _state(part: Reasoning) -> str:
         # Chat Completions keeps it in a list of details.
         state = msgspec.json.decode(state)[0].get("signature", "")
     wrapped = unwrap_state(state)
-    return part.state if wrapped is None else wrapped[2]
+    return part.state if wrapped is None else wrapped.state
 
 
 def _calls(answer: Answer) -> Any:

@@ -59,7 +59,7 @@ def _reason(request: RouteRequest, candidate: Candidate) -> str:
 
 @lru_cache(maxsize=256)
 def _lacking(mask: int) -> str:
-    """``lacks images in and tool calls``. Kept, because a conversation asks for the same at each of its turns."""
+    """``lacks tool calls and images as input``. Kept, because a conversation asks for the same at each of its turns."""
     words = [word for bit, word in enumerate(_WORDS) if mask >> bit & 1]
     return "lacks " + (", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0])
 

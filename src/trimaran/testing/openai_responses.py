@@ -1,12 +1,13 @@
 """The ``openai.responses`` wire format as a simulated provider speaks it; the ``openai`` SDK is its judge.
 
 Reading is strict, like that of ``openai.chat``. Answers are stored unless the request says ``store: false``, the last
-thousand of them, so that ``previous_response_id`` works.
+thousand of them, so that ``previous_response_id`` works, and so do references to their items by id.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
+from collections.abc import Container
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ from trimaran.testing.compose import reported_usage
 from trimaran.testing.dialect import Request
 from trimaran.testing.exchange import Part, Prompt, Reply, Tool
 from trimaran.testing.openai_common import OpenAIDialect, check_names, check_range, decode, encode, invalid
-from trimaran.testing.openai_responses_input import Item, read_items
+from trimaran.testing.openai_responses_input import Item, read_items, resolved
 from trimaran.testing.openai_responses_writer import ResponsesWriter
 from trimaran.testing.strict_schema import strictness_fault
 from trimaran.testing.transcript import Transcript
@@ -130,7 +131,7 @@ _R = TypeVar("_R", bound=_Input)
 class _Stored(msgspec.Struct):
     items: list[Item]
     """The whole conversation, the answer included."""
-    ids: frozenset[str]
+    answer: list[Item]
 
 
 class Echo(msgspec.Struct):
@@ -153,6 +154,8 @@ class OpenAIResponses(OpenAIDialect):
     def __init__(self) -> None:
         super().__init__()
         self._stored: OrderedDict[str, _Stored] = OrderedDict()
+        self._items: dict[str, Item] = {}
+        """The output items of all stored answers by their ids."""
 
     def read(self, request: Request) -> Prompt:
         """Reads a request for a response."""
@@ -202,17 +205,20 @@ class OpenAIResponses(OpenAIDialect):
             prompt.reasoning = "hidden"
         return transcript.finish(), items
 
-    def _whole(self, wanted: _Input) -> tuple[list[Item], frozenset[str]]:
+    def _whole(self, wanted: _Input) -> tuple[list[Item], Container[str]]:
         """All items of the conversation, and the ids of those that are stored."""
         own = wanted.input or []
-        items = [Item(type="message", role="user", content=own)] if isinstance(own, str) else own
+        if isinstance(own, str):
+            items = [Item(type="message", role="user", content=own)]
+        else:
+            items = [resolved(item, self._items) for item in own]
         if wanted.previous_response_id is None:
-            return items, frozenset()
+            return items, self._items
         earlier = self._stored.get(wanted.previous_response_id)
         if earlier is None:
             message = f"Previous response with id '{wanted.previous_response_id}' not found."
             raise invalid(message, "previous_response_id", "previous_response_not_found")
-        return [*earlier.items, *items], earlier.ids
+        return [*earlier.items, *items], ChainMap(self._items, {item.id or "": item for item in earlier.items})
 
     def writer(self, prompt: Prompt, reply: Reply, serial: int) -> ResponsesWriter:
         """See :class:`~trimaran.testing.dialect.AnswerWriter`."""
@@ -227,10 +233,11 @@ class OpenAIResponses(OpenAIDialect):
 
     def _keep(self, identity: str, items: list[Item], output: list[dict[str, Any]]) -> None:
         answer = msgspec.convert(output, list[Item])
-        ids = frozenset(item.id for item in [*items, *answer] if item.id is not None)
-        self._stored[identity] = _Stored([*items, *answer], ids)
+        self._stored[identity] = _Stored([*items, *answer], answer)
+        self._items |= {item.id: item for item in answer if item.id is not None}
         if len(self._stored) > _STORED:
-            self._stored.popitem(last=False)
+            for item in self._stored.popitem(last=False)[1].answer:
+                self._items.pop(item.id or "", None)
 
 
 class OpenAIInputTokens(OpenAIDialect):

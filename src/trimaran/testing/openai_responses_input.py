@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
+
 import msgspec
 
 from trimaran.testing.exchange import Refusal
@@ -9,7 +11,7 @@ from trimaran.testing.openai_common import check_base64, check_image_url, invali
 from trimaran.testing.signing import signed_text
 from trimaran.testing.transcript import Transcript
 
-__all__ = ["Item", "read_items"]
+__all__ = ["Item", "read_items", "resolved"]
 
 
 class _Content(msgspec.Struct):
@@ -45,8 +47,14 @@ _INPUT = frozenset({"input_text", "input_image", "input_file"})
 _AFTER_REASONING = frozenset({"message", "function_call", "reasoning"})
 
 
-def read_items(items: list[Item], transcript: Transcript, known: frozenset[str]) -> bool:
-    """Read all of them; whether any text mentions JSON. ``known``: ids of items that are stored.
+def resolved(item: Item, stored: Mapping[str, Item]) -> Item:
+    """The stored item that ``item`` refers to, where it refers to one that is known; ``item`` otherwise."""
+    refers = item.type == "item_reference" or (item.type is None and item.role is None and item.content is None)
+    return stored.get(item.id or "", item) if refers else item
+
+
+def read_items(items: list[Item], transcript: Transcript, known: Container[str]) -> bool:
+    """Read all of them, references resolved; whether any text mentions JSON. ``known``: ids of items that are stored.
 
     Raises :class:`~trimaran.testing.exchange.Refusal` (400, 404).
     """
@@ -61,7 +69,7 @@ def read_items(items: list[Item], transcript: Transcript, known: frozenset[str])
 
 
 class _Reader:
-    def __init__(self, transcript: Transcript, known: frozenset[str]) -> None:
+    def __init__(self, transcript: Transcript, known: Container[str]) -> None:
         self._transcript = transcript
         self._known = known
         self.calls: dict[str, bool] = {}
@@ -78,7 +86,7 @@ class _Reader:
             self._output(item, where)
         elif kind == "reasoning":
             self._reasoning(item, where, following)
-        elif kind == "item_reference":
+        elif kind == "item_reference" or (kind is None and item.id is not None and item.content is None):
             raise _not_found(item.id)
         elif kind is None:
             raise invalid(f"Missing required parameter: '{where}.type'.", f"{where}.type", "missing_required_parameter")
@@ -151,7 +159,7 @@ class _Reader:
     def _reasoning(self, item: Item, where: str, following: Item | None) -> None:
         if item.encrypted_content is not None:
             _check_encrypted(item.encrypted_content, item.id)
-        elif item.id not in self._known:
+        elif (item.id or "") not in self._known:
             raise _not_found(item.id)
         kind = None if following is None else following.type or "message"
         if kind not in _AFTER_REASONING or (kind == "message" and following and following.role != "assistant"):

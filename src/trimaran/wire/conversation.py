@@ -120,6 +120,11 @@ class ToolResult(msgspec.Struct, tag="tool_result"):
     is_error: bool = False
     cache: str = ""
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether it has no word and nothing else."""
+        return all(isinstance(part, Text) and not part.text.strip() for part in self.parts)
+
 
 Part: TypeAlias = Text | Image | Document | Audio | Refusal | Reasoning | ToolCall | ToolResult
 """What a message can hold."""

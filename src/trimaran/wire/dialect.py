@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 import msgspec
 
 from trimaran.errors import AttemptError, InvalidRequest, MalformedAnswer, TrimaranError, UnsupportedFeature
-from trimaran.types import Target, Usage
+from trimaran.types import Target, Usage, feature_mask
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat, note
 from trimaran.wire.events import Answer, Event
 from trimaran.wire.failures import Complaint, attempt_error, read_complaint
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trimaran.wire.relay import StreamRelay
 
 __all__ = [
+    "UNCOUNTED",
     "ChatDialect",
     "Conversational",
     "CountDialect",
@@ -49,6 +50,9 @@ __all__ = [
 
 TokenCount: TypeAlias = Annotated[int, msgspec.Meta(le=10**12)]
 """As a provider reports it. A larger number would overflow what stores it, and nobody generates that many."""
+
+UNCOUNTED = feature_mask("json_schema", "reasoning", "sampling")
+"""How an answer shall be made is no matter to a count of the tokens that go in."""
 
 _TOO_LARGE = 1e300
 """An integer beyond this has no place in a float."""
@@ -113,6 +117,11 @@ class Refusals:
     def name(self, field: str) -> str:
         """The client's own name of a field of :class:`ChatRequest`."""
         return self._names.get(field, field)
+
+    @property
+    def from_openai(self) -> bool:
+        """Whether the client speaks a dialect of OpenAI's, so that its words mean there what they say."""
+        return self.source.startswith("openai.")
 
     def __bool__(self) -> bool:
         """Whether anything was refused."""

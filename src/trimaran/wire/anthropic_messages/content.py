@@ -17,7 +17,7 @@ from trimaran.wire.anthropic_messages.usage import ORIGIN
 from trimaran.wire.conversation import Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
 from trimaran.wire.dialect import Refusals
 from trimaran.wire.media import checked_base64, is_web_url
-from trimaran.wire.state import unwrap_state
+from trimaran.wire.state import lost_its_text, unwrap_state
 
 __all__ = ["cache_of", "decode_content", "refuse_others", "string"]
 
@@ -71,7 +71,10 @@ def cache_of(value: Any, path: str, refusals: Refusals) -> str:
         return ""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise InvalidRequest(f"{path!r} must be an object such as {{'type': 'ephemeral'}}", field=path)
-    refuse_others(value, _members("type", "ttl"), path, refusals)
+    refuse_others(value, _members("type", "ttl", "scope"), path, refusals)
+    if value.get("scope") is not None:
+        # Whom the provider shares its cache with; the answer is the same.
+        refusals.omit("cache_control.scope")
     lifetime = value.get("ttl")
     if value["type"] != "ephemeral" or lifetime not in (None, "5m", "1h"):
         refusals.add(path)
@@ -172,21 +175,23 @@ def _id(block: Block, key: str, path: str) -> str:
     return value
 
 
-def _thinking(block: Block, path: str, refusals: Refusals) -> Part:
-    return _reasoning(string(block, "thinking", path), string(block, "signature", path, ""), False)
+def _thinking(block: Block, path: str, refusals: Refusals) -> Part | None:
+    return _reasoning(string(block, "thinking", path), string(block, "signature", path, ""), False, refusals)
 
 
-def _redacted(block: Block, path: str, refusals: Refusals) -> Part:
-    return _reasoning("", string(block, "data", path), True)
+def _redacted(block: Block, path: str, refusals: Refusals) -> Part | None:
+    return _reasoning("", string(block, "data", path), True, refusals)
 
 
-def _reasoning(text: str, state: str, hidden: bool) -> Reasoning:
+def _reasoning(text: str, state: str, hidden: bool, refusals: Refusals) -> Reasoning | None:
     """Thinking, of this API or of another provider whose state travelled in its place."""
-    wrapped = unwrap_state(state)
-    if wrapped is None:
+    unwrapped = unwrap_state(state, text, hidden=hidden)
+    if unwrapped is None:
         return Reasoning(text, state, ORIGIN, hidden=hidden)
-    origin, id, state = wrapped
-    return Reasoning(text, state, origin, id, hidden=hidden)
+    if lost_its_text(state, unwrapped):
+        refusals.omit("reasoning")
+        return None
+    return unwrapped
 
 
 def _members(*keys: str, **neutral: tuple[Any, ...]) -> Mapping[str, tuple[Any, ...]]:

@@ -28,7 +28,7 @@ from trimaran.wire.anthropic_messages.needs import needs_of
 from trimaran.wire.anthropic_messages.request import decode_request
 from trimaran.wire.anthropic_messages.upstream import encode_count_request, encode_request, takes_format
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
-from trimaran.wire.dialect import ChatDialect, Conversational, CountDialect, Envelope, Refusals
+from trimaran.wire.dialect import UNCOUNTED, ChatDialect, Conversational, CountDialect, Envelope, Refusals
 from trimaran.wire.events import Answer
 from trimaran.wire.failures import client_status, original_body, reported
 from trimaran.wire.members import BAD_JSON, RawMembers, Span, count_member, flag_member, read_members, text_member
@@ -166,6 +166,7 @@ class AnthropicCountTokens(_Anthropic, CountDialect):
     def read(self, body: bytes) -> Envelope:
         raw, spans, model = _read(body)
         needs, stateful = needs_of(raw)
+        needs &= ~UNCOUNTED
         tokens = len(body) // 4 + 1
         return Envelope(self.name, model, False, 0, True, tokens, body, spans["model"], needs=needs, stateful=stateful)
 

@@ -73,7 +73,11 @@ def decode_request(body: bytes, refusals: Refusals) -> ChatRequest:
     raw, _ = read_members(body, _KNOWN)
     fields = plain_members(raw)
     for key in fields:
-        if key not in _TRANSLATED and not means_nothing(fields, _NEUTRAL, key):
+        if key in _TRANSLATED or means_nothing(fields, _NEUTRAL, key):
+            continue
+        if key == "context_management" and _clears_thoughts_only(fields[key]):
+            refusals.omit(key)
+        else:
             refusals.add(key)
     system, messages = _decode_messages(fields, refusals)
     check_history(messages)
@@ -100,6 +104,14 @@ def decode_request(body: bytes, refusals: Refusals) -> ChatRequest:
         cache=cache_of(fields.get("cache_control"), "cache_control", refusals),
         stream=flag_member(raw, "stream"),
     )
+
+
+def _clears_thoughts_only(value: Any) -> bool:
+    """Whether all that is asked for is that earlier thinking be left out or kept: no other provider reads it anyway."""
+    if not isinstance(value, dict) or value.keys() != {"edits"} or not isinstance(value["edits"], list):
+        return False
+    kinds = [edit.get("type") if isinstance(edit, dict) else None for edit in value["edits"]]
+    return all(isinstance(kind, str) and kind.startswith("clear_thinking") for kind in kinds)
 
 
 def _decode_messages(fields: dict[str, Any], refusals: Refusals) -> tuple[list[Part], list[Message]]:

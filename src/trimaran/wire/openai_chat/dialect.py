@@ -54,6 +54,7 @@ class OpenAIChat(ChatDialect):
         "max_output_tokens": "max_completion_tokens",
         "reasoning": "reasoning_effort",
         "system": "messages",
+        "tools[].name": "tools[].function.name",
     }
 
     # The same dialect on both sides

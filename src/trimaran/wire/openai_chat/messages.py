@@ -96,7 +96,7 @@ class _Reader:
         refuse_others(item, _ASSISTANT_MEMBERS, path, self._refusals)
         if item.get("annotations"):
             self._refusals.omit(f"{path}.annotations")
-        parts: list[Part] = list(_reasoning(item, path))
+        parts: list[Part] = list(_reasoning(item, path, self._refusals))
         content = item.get("content")
         calls = self._calls(item.get("tool_calls"), path)
         spoken: list[Part] = []
@@ -111,6 +111,9 @@ class _Reader:
         if not parts:
             if item.get("tool_calls") or item.get("function_call") or item.get("audio") or content:
                 self.whole = False
+                return
+            if item.get("reasoning_details"):
+                # All it held was reasoning that had to be left out.
                 return
             raise InvalidRequest(f"{path!r} says nothing: it has neither content nor tool calls", field=path)
         self._add(Message("assistant", parts, path))
@@ -147,7 +150,7 @@ class _Reader:
         self._after_results = False
 
 
-def _reasoning(item: dict[str, Any], path: str) -> list[Reasoning]:
+def _reasoning(item: dict[str, Any], path: str, refusals: Refusals) -> list[Reasoning]:
     texts = []
     for key in ("reasoning_content", "reasoning"):
         if item.get(key) is not None:
@@ -156,7 +159,7 @@ def _reasoning(item: dict[str, Any], path: str) -> list[Reasoning]:
     if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
         here = f"{path}.reasoning_details"
         raise InvalidRequest(f"{here!r} must be a list of objects", field=here)
-    return read_reasoning(next((text for text in texts if text), ""), details)
+    return read_reasoning(next((text for text in texts if text), ""), details, refusals)
 
 
 _READERS = {

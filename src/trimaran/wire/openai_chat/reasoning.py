@@ -21,8 +21,9 @@ from typing import Any
 import msgspec
 
 from trimaran.wire.conversation import Reasoning
+from trimaran.wire.dialect import Refusals
 from trimaran.wire.members import BAD_JSON
-from trimaran.wire.state import is_wrapped, unwrap_state, wrap_state
+from trimaran.wire.state import is_wrapped, lost_its_text, unwrap_state, wrap_state
 
 __all__ = [
     "ORIGIN",
@@ -33,6 +34,7 @@ __all__ = [
     "own_state",
     "read_reasoning",
     "reasoning_members",
+    "wrapped_state",
 ]
 
 ORIGIN = "openai.chat"
@@ -42,37 +44,37 @@ _TEXTS = ("text", "summary")
 _PIECES = (*_TEXTS, "data")
 
 
+def wrapped_state(detail: dict[str, Any]) -> str:
+    """The wrapped state that a detail holds, or nothing."""
+    return next((state for key in _STATES if isinstance(state := detail.get(key), str) and is_wrapped(state)), "")
+
+
 def foreign_reasoning(detail: dict[str, Any]) -> Reasoning | None:
     """The part that a detail with a wrapped state stands for."""
-    wrapped = next((state for key in _STATES if is_wrapped(state := detail.get(key))), None)
-    unwrapped = None if wrapped is None else unwrap_state(wrapped)
-    if unwrapped is None:
-        return None
-    origin, id, state = unwrapped
     kind = detail.get("type")
     text = detail.get("summary" if kind == "reasoning.summary" else "text")
-    return Reasoning(
+    return unwrap_state(
+        wrapped_state(detail),
         text if isinstance(text, str) else "",
-        state,
-        origin,
-        id,
         summary=kind == "reasoning.summary",
         hidden=kind == "reasoning.encrypted",
     )
 
 
-def read_reasoning(text: str, details: list[dict[str, Any]]) -> list[Reasoning]:
-    """The reasoning of one message of a request from its text and its details."""
+def read_reasoning(text: str, details: list[dict[str, Any]], refusals: Refusals) -> list[Reasoning]:
+    """The reasoning of one message of a request from its text and its details. Whose text was lost is left out."""
     foreign: list[Reasoning] = []
     own: list[dict[str, Any]] = []
     for detail in details:
         part = foreign_reasoning(detail)
         if part is None:
             own.append(detail)
+        elif lost_its_text(wrapped_state(detail), part):
+            refusals.omit("reasoning")
         else:
             foreign.append(part)
     # The text repeats what the details say.
-    return foreign + own_reasoning("" if foreign else text, own)
+    return foreign + own_reasoning(text if len(own) == len(details) else "", own)
 
 
 def own_reasoning(text: str, details: list[dict[str, Any]]) -> list[Reasoning]:

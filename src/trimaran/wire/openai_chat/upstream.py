@@ -43,9 +43,11 @@ from trimaran.wire.conversation import (
 )
 from trimaran.wire.dialect import Refusals, check_fields
 from trimaran.wire.effort import effort_of
+from trimaran.wire.json_tool import JSON_TOOL
 from trimaran.wire.media import data_url
 from trimaran.wire.openai_chat.reasoning import ORIGIN, reasoning_members
 from trimaran.wire.openai_chat.usage import tier_word
+from trimaran.wire.openai_tools import check_tool_names, strictness
 
 __all__ = ["OWN_PROVIDERS", "encode_request"]
 
@@ -87,7 +89,7 @@ class _Writer:
         self._sampling(request, body)
         self._tools(request, body)
         if request.response_format is not None:
-            body["response_format"] = _format(request.response_format)
+            body["response_format"] = self._format(request.response_format)
         if request.reasoning is not None:
             self._reasoning(request.reasoning, body)
         if request.verbosity not in ("", "medium"):
@@ -120,7 +122,9 @@ class _Writer:
 
     def _tools(self, request: ChatRequest, body: dict[str, Any]) -> None:
         if request.tools:
-            body["tools"] = [self._tool(tool) for tool in request.tools]
+            body["tools"] = [self._tool(tool, place) for place, tool in enumerate(request.tools)]
+            if self._own:
+                check_tool_names(request.tools, self._refusals)
         if request.tool_choice is not None and request.tool_choice.mode != "auto":
             if request.tools:
                 body["tool_choice"] = _choice(request.tool_choice)
@@ -129,19 +133,25 @@ class _Writer:
         if request.parallel_tool_calls is False and request.tools:
             body["parallel_tool_calls"] = False
 
-    def _tool(self, tool: Tool) -> dict[str, Any]:
+    def _tool(self, tool: Tool, place: int) -> dict[str, Any]:
         function: dict[str, Any] = {"name": tool.name}
         if tool.description:
             function["description"] = tool.description
         if tool.parameters is not None:
             function["parameters"] = tool.parameters
-        if tool.strict is not None:
-            function["strict"] = tool.strict
+        name = self._refusals.name("response_format") if tool.name == JSON_TOOL else f"tools[{place}].strict"
+        strict = strictness(tool.strict, tool.parameters, name, self._refusals, self._notes)
+        if strict is not None:
+            function["strict"] = strict
         return self._marked({"type": "function", "function": function}, tool.cache)
 
     def _reasoning(self, wanted: ReasoningControl, body: dict[str, Any]) -> None:
         name = self._refusals.name("reasoning")
         effort = wanted.effort
+        if effort == "none" and not (self._reasons and self._refusals.from_openai):
+            # Older models refuse the word.
+            self._notes.omit(name)
+            return
         if wanted.budget_tokens is not None:
             effort = effort or effort_of(wanted.budget_tokens)
             self._notes.emulate(name)
@@ -149,8 +159,22 @@ class _Writer:
         unsaid = wanted.show if self._own else wanted.show.replace("auto", "")
         if (wanted.adaptive and not effort) or unsaid:
             self._notes.omit(name)
-        if effort and (effort != "none" or self._reasons):
+        if effort:
             body["reasoning_effort"] = effort
+
+    def _format(self, wanted: ResponseFormat) -> dict[str, Any]:
+        if wanted.kind != "json_schema":
+            return {"type": wanted.kind}
+        schema: dict[str, Any] = {"name": wanted.name or "output"}
+        if wanted.description:
+            schema["description"] = wanted.description
+        if wanted.schema is not None:
+            schema["schema"] = wanted.schema
+        name = self._refusals.name("response_format")
+        strict = strictness(wanted.strict, wanted.schema, name, self._refusals, self._notes)
+        if strict is not None:
+            schema["strict"] = strict
+        return {"type": "json_schema", "json_schema": schema}
 
     def _service(self, request: ChatRequest, body: dict[str, Any]) -> None:
         tier = request.service_tier
@@ -201,7 +225,7 @@ class _Writer:
     def _result(self, result: ToolResult, path: str, shown: list[Part], places: dict[str, int]) -> dict[str, Any]:
         """The message for one result. What it cannot hold goes to ``shown``; ``places`` counts it by kind."""
         id = fitting_id(result.call_id, _MAX_ID)
-        texts: list[Part] = []
+        texts: list[Text] = []
         for part in result.parts:
             if isinstance(part, Text):
                 texts.append(part)
@@ -212,7 +236,10 @@ class _Writer:
             texts.append(Text(f"[{label} follows in the next message]"))
             shown += (Text(f"[{label}, from the call {id}]"), part)
             self._notes.emulate(path)
-        if result.is_error:
+        if result.is_error and result.is_blank:
+            self._notes.emulate(path)
+            texts = [Text("error", next((text.cache for text in texts if text.cache), ""))]
+        elif result.is_error:
             self._notes.omit("is_error")
         content = self._content(texts, path) if texts else ""
         return self._marked({"role": "tool", "tool_call_id": id, "content": content}, result.cache)
@@ -317,16 +344,3 @@ class _Writer:
 
 def _choice(choice: ToolChoice) -> Any:
     return {"type": "function", "function": {"name": choice.name}} if choice.mode == "named" else choice.mode
-
-
-def _format(wanted: ResponseFormat) -> dict[str, Any]:
-    if wanted.kind != "json_schema":
-        return {"type": wanted.kind}
-    schema: dict[str, Any] = {"name": wanted.name or "output"}
-    if wanted.description:
-        schema["description"] = wanted.description
-    if wanted.schema is not None:
-        schema["schema"] = wanted.schema
-    if wanted.strict is not None:
-        schema["strict"] = wanted.strict
-    return {"type": "json_schema", "json_schema": schema}

@@ -32,6 +32,7 @@ __all__ = [
     "base_id",
     "encoded_answer",
     "finish_of",
+    "in_summary",
     "item_id",
     "output_item",
     "parts_of",
@@ -270,14 +271,22 @@ def output_item(part: Part, id: str, status: str, logprobs: list[Any] | None = N
 def reasoning_item(part: Reasoning, id: str) -> dict[str, Any]:
     """The item for reasoning: its own state where this dialect issued it, a wrapped one otherwise."""
     item: dict[str, Any] = {"id": id, "type": "reasoning", "summary": []}
-    if part.summary:
-        item["summary"] = [{"type": "summary_text", "text": part.text}]
+    if in_summary(part):
+        # No text is no summary, unless this dialect's own provider wrote it so.
+        said = part.text or part.origin == ORIGIN
+        item["summary"] = [{"type": "summary_text", "text": part.text}] if said else []
     elif not part.hidden:
         item["content"] = [{"type": "reasoning_text", "text": part.text}]
     state = part.state if part.origin == ORIGIN else wrap_state(part)
     if state:
         item["encrypted_content"] = state
     return item
+
+
+def in_summary(part: Reasoning) -> bool:
+    """Whether the text of ``part`` is written as a summary. That is what clients of this API show, so the thoughts of
+    other providers stand there, too; the wrapped state says what they are."""
+    return part.summary or (part.origin != ORIGIN and not part.hidden)
 
 
 class ResponseWriter:

@@ -12,7 +12,7 @@ import msgspec
 from trimaran.errors import InvalidRequest, MalformedAnswer, TrimaranError, UnsupportedFeature
 from trimaran.types import Target, Usage
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
-from trimaran.wire.dialect import ChatDialect, CountDialect, Envelope, Refusals, TokenCount, decode_json
+from trimaran.wire.dialect import UNCOUNTED, ChatDialect, CountDialect, Envelope, Refusals, TokenCount, decode_json
 from trimaran.wire.events import Answer
 from trimaran.wire.members import (
     BAD_JSON,
@@ -173,6 +173,7 @@ class OpenAIInputTokens(CountDialect):
         raw, spans = read_members(body, _READ)
         model = _model(raw)
         needs, stateful = _asked(raw, body, spans)
+        needs &= ~UNCOUNTED
         return Envelope(
             self.name, model, False, 0, False, len(body) // 4 + 1, body, spans["model"], needs=needs, stateful=stateful
         )

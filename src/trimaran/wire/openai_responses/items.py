@@ -27,7 +27,7 @@ from trimaran.wire.openai_responses.content import (
     refuse_rest,
     required_text,
 )
-from trimaran.wire.state import unwrap_state
+from trimaran.wire.state import lost_its_text, unwrap_state
 
 __all__ = ["ORIGIN", "decode_input", "reasoning_of"]
 
@@ -129,7 +129,7 @@ def _id(item: dict[str, Any], path: str) -> str:
     return id
 
 
-def _reasoning(item: dict[str, Any], path: str, refusals: Refusals) -> Message:
+def _reasoning(item: dict[str, Any], path: str, refusals: Refusals) -> Message | None:
     refuse_rest(item, {*_LABELS, "summary", "content", "encrypted_content"}, path, refusals)
     texts = {
         key: _texts(item.get(key), kind, f"{path}.{key}")
@@ -139,10 +139,12 @@ def _reasoning(item: dict[str, Any], path: str, refusals: Refusals) -> Message:
         refusals.omit(f"{path}.summary")
     state = optional_text(item, "encrypted_content", path)
     part = reasoning_of(optional_text(item, "id", path), texts["summary"], texts["content"], state)
-    unwrapped = unwrap_state(state)
-    if unwrapped is not None:
-        part.origin, part.id, part.state = unwrapped
-    return Message("assistant", [part], path)
+    unwrapped = unwrap_state(state, part.text)
+    # Nor is there anything in an item whose state and text only the provider has.
+    if not (part.text or state) or (unwrapped is not None and lost_its_text(state, unwrapped)):
+        refusals.omit("reasoning")
+        return None
+    return Message("assistant", [unwrapped or part], path)
 
 
 def reasoning_of(id: str, summary: list[str], content: list[str], state: str) -> Reasoning:
@@ -159,7 +161,7 @@ def _texts(value: Any, kind: str, path: str) -> list[str]:
     return [required_text(part, "text", f"{path}[{place}]") for place, part in enumerate(value)]
 
 
-_DECODE: dict[str, Callable[[dict[str, Any], str, Refusals], Message]] = {
+_DECODE: dict[str, Callable[[dict[str, Any], str, Refusals], Message | None]] = {
     "message": _plain_message,
     "function_call": _call,
     "function_call_output": _result,

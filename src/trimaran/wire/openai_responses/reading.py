@@ -40,6 +40,7 @@ class _Item(msgspec.Struct):
     id: str | None = None
     role: str | None = None
     content: list[_Part] | str | None = None
+    encrypted_content: str | None = None
     output: list[_Part] | str | dict[str, msgspec.Raw] | None = None
 
 
@@ -106,13 +107,21 @@ def _input(value: msgspec.Raw, body: bytes, start: int, end: int) -> tuple[int, 
     needs = 0
     stored = False
     for item in items:
-        stored = stored or item.type == "item_reference" or (item.type is None and item.role is None)
+        stored = stored or _refers(item)
         if found:
             for content in (item.content, item.output):
                 if isinstance(content, list):
                     for part in content:
                         needs |= _PART_NEEDS.get(part.type, 0)
     return needs, stored
+
+
+def _refers(item: _Item) -> bool:
+    """Whether only the provider that wrote this item has the whole of it: it is a reference, or reasoning without its
+    state. Where reasoning shows all its text, as compatible servers do, nothing else is needed."""
+    if item.type == "reasoning":
+        return bool(item.id) and not item.encrypted_content and not item.content
+    return item.type == "item_reference" or (item.type is None and item.role is None)
 
 
 def _reasons(value: msgspec.Raw) -> bool:

@@ -31,8 +31,9 @@ from trimaran.wire.effort import EFFORTS
 from trimaran.wire.members import RawMembers, count_member, flag_member, read_members, text_member
 from trimaran.wire.openai_responses.content import optional_text, refuse_rest, required_text
 from trimaran.wire.openai_responses.items import decode_input
+from trimaran.wire.openai_tools import strict_form
 
-__all__ = ["COUNTED", "KNOWN", "TIERS", "decode_members", "strict_form"]
+__all__ = ["COUNTED", "KNOWN", "TIERS", "decode_members"]
 
 COUNTED = frozenset(
     {
@@ -213,36 +214,6 @@ def _tools(value: Any, refusals: Refusals) -> list[Tool]:
             Tool(required_text(tool, "name", path), optional_text(tool, "description", path), parameters, strict)
         )
     return tools
-
-
-def strict_form(schema: Any) -> bool:
-    """Whether a tool's schema already has the form that strict adherence demands: its root is an object, and in every
-    object each property is required and no other one allowed."""
-    return isinstance(schema, dict) and schema.get("type") == "object" and _closed(schema)
-
-
-def _closed(schema: Any) -> bool:
-    if not isinstance(schema, dict):
-        return False
-    kind = schema.get("type")
-    if kind == "object" or "properties" in schema or (isinstance(kind, list) and "object" in kind):
-        properties, required = schema.get("properties", {}), schema.get("required", [])
-        if schema.get("additionalProperties") is not False or not isinstance(properties, dict):
-            return False
-        if not isinstance(required, list) or sorted(properties) != sorted(map(str, required)):
-            return False
-    if "allOf" in schema or "oneOf" in schema:
-        return False
-    within = [*_values(schema, "properties"), *_values(schema, "$defs"), *_values(schema, "definitions")]
-    if "items" in schema:
-        within.append(schema["items"])
-    choices = schema.get("anyOf", [])
-    return isinstance(choices, list) and all(_closed(inner) for inner in [*within, *choices])
-
-
-def _values(schema: dict[str, Any], key: str) -> list[Any]:
-    value = schema.get(key, {})
-    return list(value.values()) if isinstance(value, dict) else [None]
 
 
 def _tool_choice(value: Any, refusals: Refusals) -> ToolChoice | None:

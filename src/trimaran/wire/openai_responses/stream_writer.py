@@ -29,7 +29,7 @@ from trimaran.wire.events import (
     TextDelta,
     UsageReport,
 )
-from trimaran.wire.openai_responses.answer import ResponseWriter, item_id, output_item, status_of
+from trimaran.wire.openai_responses.answer import ResponseWriter, in_summary, item_id, output_item, status_of
 
 __all__ = ["ResponsesEncoder"]
 
@@ -151,7 +151,7 @@ class ResponsesEncoder(StreamEncoder):
         if isinstance(part, Reasoning):
             return (
                 out
-                if part.summary or part.hidden
+                if in_summary(part) or part.hidden
                 else out + self._content(item, {"type": "reasoning_text", "text": ""})
             )
         if isinstance(part, ToolCall):
@@ -175,9 +175,11 @@ class ResponsesEncoder(StreamEncoder):
         if not isinstance(part, Reasoning):
             raise LookupError("thoughts in a part that holds none")
         item.pieces.append(text)
-        if not part.summary:
+        if not in_summary(part):
             rest = b'%b,"content_index":0,"delta":%b' % (item.prefix, _encode(text))
             return self._event(b"response.reasoning_text.delta", rest)
+        if not text:
+            return b""
         out = b""
         if not item.spoke:
             item.spoke = True

@@ -29,13 +29,16 @@ from trimaran.wire.conversation import (
     ReasoningControl,
     Refusal,
     Text,
+    Tool,
     ToolCall,
     ToolResult,
 )
 from trimaran.wire.dialect import Refusals, check_fields
 from trimaran.wire.effort import effort_of
+from trimaran.wire.json_tool import JSON_TOOL
 from trimaran.wire.media import data_url
 from trimaran.wire.openai_responses.items import ORIGIN
+from trimaran.wire.openai_tools import check_tool_names, strictness
 
 __all__ = ["encode_members"]
 
@@ -74,8 +77,10 @@ def encode_members(
     writer = _Writer(target, refusals, notes)
     body: dict[str, Any] = {"model": target.upstream_model, "input": writer.items(request.messages)}
     _instructions(request, body, writer)
-    _tools(request, body, refusals, notes)
-    _output(request, body, refusals, notes)
+    if not body["input"]:
+        refusals.field("messages", "nothing is said in any turn")
+    _tools(request, target, body, refusals, notes)
+    _output(request, target, body, refusals, notes)
     if not counting:
         _settings(request, body, refusals, notes)
         body["store"] = False
@@ -90,18 +95,20 @@ def encode_members(
 
 def _instructions(request: ChatRequest, body: dict[str, Any], writer: _Writer) -> None:
     """One text is ``instructions``; several keep apart in a first item. So does one that asks for a JSON object: the API
-    looks for the word JSON in the input, and not in the instructions."""
+    looks for the word JSON in the input, and not in the instructions. And so do instructions without any turn: the input
+    must not be empty."""
     if not request.system:
         return
     parts = writer.content(request.system, "instructions")
-    apart = request.response_format is not None and request.response_format.kind == "json_object"
+    wanted = request.response_format
+    apart = not body["input"] or (wanted is not None and wanted.kind == "json_object")
     if len(parts) == 1 and parts[0]["type"] == "input_text" and not apart:
         body["instructions"] = parts[0]["text"]
     elif parts:
         body["input"].insert(0, {"role": "system", "content": parts})
 
 
-def _tools(request: ChatRequest, body: dict[str, Any], refusals: Refusals, notes: Notes) -> None:
+def _tools(request: ChatRequest, target: Target, body: dict[str, Any], refusals: Refusals, notes: Notes) -> None:
     if request.tools:
         body["tools"] = [
             {
@@ -110,10 +117,12 @@ def _tools(request: ChatRequest, body: dict[str, Any], refusals: Refusals, notes
                 **({"description": tool.description} if tool.description else {}),
                 "parameters": tool.parameters,
                 # Left out, it would not be false here.
-                "strict": bool(tool.strict),
+                "strict": bool(_strictness(tool, place, refusals, notes)),
             }
-            for tool in request.tools
+            for place, tool in enumerate(request.tools)
         ]
+        if target.provider in _OWN_PROVIDERS:
+            check_tool_names(request.tools, refusals)
         if any(tool.cache for tool in request.tools):
             notes.omit(refusals.name("cache"))
     choice = request.tool_choice
@@ -123,7 +132,12 @@ def _tools(request: ChatRequest, body: dict[str, Any], refusals: Refusals, notes
         body["parallel_tool_calls"] = request.parallel_tool_calls
 
 
-def _output(request: ChatRequest, body: dict[str, Any], refusals: Refusals, notes: Notes) -> None:
+def _strictness(tool: Tool, place: int, refusals: Refusals, notes: Notes) -> bool | None:
+    name = refusals.name("response_format") if tool.name == JSON_TOOL else f"tools[{place}].strict"
+    return strictness(tool.strict, tool.parameters, name, refusals, notes)
+
+
+def _output(request: ChatRequest, target: Target, body: dict[str, Any], refusals: Refusals, notes: Notes) -> None:
     """The form of the answer, and how much goes before it."""
     text: dict[str, Any] = {}
     wanted = request.response_format
@@ -131,16 +145,25 @@ def _output(request: ChatRequest, body: dict[str, Any], refusals: Refusals, note
         text["format"] = {"type": "json_object"}
     elif wanted is not None:
         text["format"] = {"type": "json_schema", "name": wanted.name or "output", "schema": wanted.schema}
-        if wanted.strict is not None:
-            text["format"]["strict"] = wanted.strict
+        strict = strictness(wanted.strict, wanted.schema, refusals.name("response_format"), refusals, notes)
+        if strict is not None:
+            text["format"]["strict"] = strict
         if wanted.description:
             text["format"]["description"] = wanted.description
     if request.verbosity:
         text["verbosity"] = request.verbosity
     if text:
         body["text"] = text
-    control = request.reasoning
-    if control is None:
+    if request.reasoning is not None:
+        _reasoning(request.reasoning, target, body, refusals, notes)
+
+
+def _reasoning(
+    control: ReasoningControl, target: Target, body: dict[str, Any], refusals: Refusals, notes: Notes
+) -> None:
+    if control.effort == "none" and not (refusals.from_openai and _may_reason(target)):
+        # Older models refuse the word.
+        notes.omit(refusals.name("reasoning"))
         return
     reasoning: dict[str, Any] = {}
     if control.effort:
@@ -184,12 +207,13 @@ def _settings(request: ChatRequest, body: dict[str, Any], refusals: Refusals, no
 
 def _reasons(control: ReasoningControl | None, target: Target) -> bool:
     """Whether the model may reason. A model that is known not to is asked for nothing of it."""
-    capabilities = target.capabilities
-    if capabilities is not None and "reasoning" in capabilities.has:
+    if target.capabilities is not None and "reasoning" in target.capabilities.has:
         return True
-    if capabilities is not None and "reasoning" in capabilities.lacks:
-        return False
-    return control is not None and control.effort != "none"
+    return _may_reason(target) and control is not None and control.effort != "none"
+
+
+def _may_reason(target: Target) -> bool:
+    return target.capabilities is None or "reasoning" not in target.capabilities.lacks
 
 
 class _Writer:
@@ -236,11 +260,16 @@ class _Writer:
             items.append({"role": "user", "content": self.content(rest, message.path)})
 
     def _result(self, part: ToolResult, path: str, items: list[dict[str, Any]]) -> None:
-        if part.is_error:
+        blank = part.is_error and part.is_blank
+        if blank:
+            self._notes.emulate(path)
+        elif part.is_error:
             self._notes.omit(f"{path}.is_error")
         self._mark(part.cache)
         output: Any = self.content(part.parts, path)
-        if not output:
+        if blank:
+            output = "error"
+        elif not output:
             output = ""
         elif len(output) == 1 and output[0]["type"] == "input_text":
             output = output[0]["text"]
@@ -287,9 +316,9 @@ class _Writer:
         item: dict[str, Any] = {"type": "reasoning", "summary": []}
         if part.id:
             item["id"] = part.id
-        if part.summary:
+        if part.text and part.summary:
             item["summary"] = [{"type": "summary_text", "text": part.text}]
-        elif not part.hidden:
+        elif part.text:
             item["content"] = [{"type": "reasoning_text", "text": part.text}]
         if part.state:
             item["encrypted_content"] = part.state
