@@ -585,3 +585,12 @@ def test_a_provider_that_repeats_our_key_does_not_give_it_away(status: int) -> N
     assert client.status >= 400
     assert b"sk-canary-51" not in client.transport.out
     assert "sk-canary-51" not in str(client.road.journal.settled)
+
+
+@pytest.mark.parametrize("path", [b"/v1/responses/resp_1", b"/v1/chat/completions/c1", b"/v1/nothing"])
+def test_what_is_not_served_is_no_missing_model(path: bytes) -> None:
+    client = Client()
+    client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+    assert client.status == 404
+    assert client.error["code"] != "model_not_found"
+    assert ("stored" in str(client.error["message"])) == (path != b"/v1/nothing")

@@ -27,7 +27,6 @@ from trimaran.errors import (
     PermissionDenied,
     TrimaranError,
     Unavailable,
-    UnknownModel,
 )
 from trimaran.gateway import headers as wire_headers
 from trimaran.gateway.admission import check_origin, client_limits
@@ -333,10 +332,10 @@ class Connection(asyncio.Protocol):
         elif path in _SURFACES:
             raise _Status(f"{path.decode()} takes POST, not {request.method.decode()}", 405)
         elif path.startswith(_STORED):
-            raise UnknownModel("what a provider stored is not served here; ask the provider for it")
+            raise _Status("what a provider stored is not served here; ask the provider for it", 404)
         else:
             served = ", ".join(sorted(p.decode() for p in _SURFACES))
-            raise UnknownModel(f"nothing is served at {path.decode('latin-1')[:200]}; try {served} or /v1/models")
+            raise _Status(f"nothing is served at {path.decode('latin-1')[:200]}; try {served} or /v1/models", 404)
 
     def _models(self, path: bytes, key: Identity) -> bytes:
         name = path[len(b"/v1/models/") :].decode("utf-8", "replace") or None
