@@ -54,6 +54,8 @@ TokenCount: TypeAlias = Annotated[int, msgspec.Meta(le=10**12)]
 UNCOUNTED = feature_mask("json_schema", "reasoning", "sampling")
 """How an answer shall be made is no matter to a count of the tokens that go in."""
 
+_encode = msgspec.json.encode
+
 _TOO_LARGE = 1e300
 """An integer beyond this has no place in a float."""
 
@@ -197,9 +199,14 @@ class Dialect(ABC):
     def read(self, body: bytes) -> Envelope:
         """Just enough of a request. Raises :class:`InvalidRequest`."""
 
-    @abstractmethod
     def rewrite(self, envelope: Envelope, upstream_model: str) -> bytes:
-        """The client's body for a target of this dialect; only what the road must change is changed."""
+        """The client's body for a target of this dialect; only what the road must change is changed: the model's name,
+        unless a dialect overrides this. The same object when nothing is."""
+        body = envelope.body
+        if upstream_model == envelope.model:
+            return body
+        start, end = envelope.model_span
+        return b"%b%b%b" % (body[:start], _encode(upstream_model), body[end:])
 
     @abstractmethod
     def inspect(self, body: bytes) -> tuple[Usage | None, str]:

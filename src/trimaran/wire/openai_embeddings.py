@@ -52,13 +52,6 @@ class OpenAIEmbeddings(Dialect):
             raise InvalidRequest("'input' is missing; send a text, or a list of texts or tokens", field="input")
         return Envelope(self.name, model, False, 0, True, len(body) // 4 + 1, body, spans["model"], (0, 0), _NEEDS)
 
-    def rewrite(self, envelope: Envelope, upstream_model: str) -> bytes:
-        body = envelope.body
-        if upstream_model == envelope.model:
-            return body
-        start, end = envelope.model_span
-        return b"%b%b%b" % (body[:start], msgspec.json.encode(upstream_model), body[end:])
-
     def inspect(self, body: bytes) -> tuple[Usage | None, str]:
         head = decode_json(_decode_head, body, "the answer")
         if head.error is not None:

@@ -1,4 +1,4 @@
-"""What OpenAI's two chat APIs demand of tools and of schemas.
+"""What OpenAI's two chat APIs demand of tools, of their calls and of schemas, and who is OpenAI.
 
 A schema that an answer or a call is strictly held to must have a form of its own there: every property required, no
 other one allowed, and none of some keywords (https://developers.openai.com/api/docs/guides/structured-outputs, supported
@@ -15,7 +15,12 @@ from typing import Any
 from trimaran.wire.conversation import Notes, Tool
 from trimaran.wire.dialect import Refusals
 
-__all__ = ["check_tool_names", "strict_form", "strictness"]
+__all__ = ["LONGEST_CALL_ID", "OWN_PROVIDERS", "check_tool_names", "strict_form", "strictness"]
+
+OWN_PROVIDERS = frozenset({"openai", "azure_openai"})
+"""Those that run OpenAI's own service; everybody else's is compatible with it, more or less."""
+LONGEST_CALL_ID = 40
+"""In characters: the longest id of a call that OpenAI takes."""
 
 _FOREIGN_KEYWORDS = frozenset(
     {

@@ -16,10 +16,18 @@ from trimaran.errors import InvalidRequest
 from trimaran.wire.anthropic_messages.usage import ORIGIN
 from trimaran.wire.conversation import Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
 from trimaran.wire.dialect import Refusals
+from trimaran.wire.fields import (
+    filled_text,
+    optional_flag,
+    optional_text,
+    required_object,
+    required_text,
+    type_of,
+)
 from trimaran.wire.media import checked_base64, is_web_url
 from trimaran.wire.state import lost_its_text, unwrap_state
 
-__all__ = ["cache_of", "decode_content", "refuse_others", "string"]
+__all__ = ["cache_of", "decode_content", "refuse_others"]
 
 Block: TypeAlias = dict[str, Any]
 
@@ -38,8 +46,7 @@ def decode_content(value: Any, role: str, path: str, refusals: Refusals) -> list
 
 
 def _decode_block(block: Any, role: str, path: str, refusals: Refusals) -> Part | None:
-    if not isinstance(block, dict) or not isinstance(kind := block.get("type"), str):
-        raise InvalidRequest(f"{path!r} must be an object with a type", field=path)
+    kind = type_of(block, path)
     known = _BLOCKS.get(kind)
     if known is None:
         refusals.add(path, f"a block of type {kind!r}")
@@ -82,29 +89,19 @@ def cache_of(value: Any, path: str, refusals: Refusals) -> str:
     return lifetime or "5m"
 
 
-def string(block: Mapping[str, Any], key: str, path: str, default: str | None = None) -> str:
-    """A member that must be a string; absent and null are ``default``, where there is one."""
-    value = block.get(key)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, str):
-        raise InvalidRequest(f"'{path}.{key}' must be a string", field=f"{path}.{key}")
-    return value
-
-
 def _cache(block: Block, path: str, refusals: Refusals) -> str:
     return cache_of(block.get("cache_control"), f"{path}.cache_control", refusals)
 
 
 def _text(block: Block, path: str, refusals: Refusals) -> Part:
-    return Text(string(block, "text", path), _cache(block, path, refusals))
+    return Text(required_text(block, "text", path), _cache(block, path, refusals))
 
 
 def _source(block: Block, path: str) -> tuple[Block, str]:
-    source = block.get("source")
-    if not isinstance(source, dict) or not isinstance(source.get("type"), str):
-        raise InvalidRequest(f"'{path}.source' must be an object with a type", field=f"{path}.source")
-    return source, f"{path}.source"
+    source: Any = block.get("source")
+    where = f"{path}.source"
+    type_of(source, where)
+    return source, where
 
 
 def _image(block: Block, path: str, refusals: Refusals) -> Part | None:
@@ -117,14 +114,14 @@ def _image(block: Block, path: str, refusals: Refusals) -> Part | None:
         refusals.add(where, f"a source of type {source['type']!r}")
         return None
     refuse_others(source, _members("type", "media_type", "data"), where, refusals)
-    media_type = string(source, "media_type", where)
+    media_type = required_text(source, "media_type", where)
     if not media_type.startswith("image/"):
         raise InvalidRequest(f"'{where}.media_type' must be one of an image", field=f"{where}.media_type")
-    return Image(media_type, checked_base64(string(source, "data", where), f"{where}.data"), cache=cache)
+    return Image(media_type, checked_base64(required_text(source, "data", where), f"{where}.data"), cache=cache)
 
 
 def _document(block: Block, path: str, refusals: Refusals) -> Part | None:
-    cache, name = _cache(block, path, refusals), string(block, "title", path, "")
+    cache, name = _cache(block, path, refusals), optional_text(block, "title", path)
     source, where = _source(block, path)
     kind = source["type"]
     if kind == "url":
@@ -134,8 +131,8 @@ def _document(block: Block, path: str, refusals: Refusals) -> Part | None:
         refusals.add(where, f"a source of type {kind!r}")
         return None
     refuse_others(source, _members("type", "media_type", "data"), where, refusals)
-    media_type = string(source, "media_type", where)
-    data = string(source, "data", where)
+    media_type = required_text(source, "media_type", where)
+    data = required_text(source, "data", where)
     wanted = "application/pdf" if kind == "base64" else "text/plain"
     if media_type != wanted:
         raise InvalidRequest(f"'{where}.media_type' must be {wanted!r}", field=f"{where}.media_type")
@@ -145,42 +142,32 @@ def _document(block: Block, path: str, refusals: Refusals) -> Part | None:
 
 
 def _url(source: Block, path: str) -> str:
-    url = string(source, "url", path)
+    url = required_text(source, "url", path)
     if not is_web_url(url):
         raise InvalidRequest(f"'{path}.url' must begin with https:// or http://", field=f"{path}.url")
     return url
 
 
 def _tool_use(block: Block, path: str, refusals: Refusals) -> Part:
-    value = block.get("input")
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"'{path}.input' must be an object", field=f"{path}.input")
-    arguments = msgspec.json.encode(value).decode()
-    return ToolCall(_id(block, "id", path), _id(block, "name", path), arguments, _cache(block, path, refusals))
+    arguments = msgspec.json.encode(required_object(block, "input", path)).decode()
+    return ToolCall(
+        filled_text(block, "id", path), filled_text(block, "name", path), arguments, _cache(block, path, refusals)
+    )
 
 
 def _tool_result(block: Block, path: str, refusals: Refusals) -> Part:
-    is_error = block.get("is_error")
-    if is_error is not None and not isinstance(is_error, bool):
-        raise InvalidRequest(f"'{path}.is_error' must be true or false", field=f"{path}.is_error")
+    is_error = optional_flag(block, "is_error", path)
     content = block.get("content")
     parts = [] if content is None else decode_content(content, "result", f"{path}.content", refusals)
-    return ToolResult(_id(block, "tool_use_id", path), parts, bool(is_error), _cache(block, path, refusals))
-
-
-def _id(block: Block, key: str, path: str) -> str:
-    value = string(block, key, path)
-    if not value:
-        raise InvalidRequest(f"'{path}.{key}' must not be empty", field=f"{path}.{key}")
-    return value
+    return ToolResult(filled_text(block, "tool_use_id", path), parts, bool(is_error), _cache(block, path, refusals))
 
 
 def _thinking(block: Block, path: str, refusals: Refusals) -> Part | None:
-    return _reasoning(string(block, "thinking", path), string(block, "signature", path, ""), False, refusals)
+    return _reasoning(required_text(block, "thinking", path), optional_text(block, "signature", path), False, refusals)
 
 
 def _redacted(block: Block, path: str, refusals: Refusals) -> Part | None:
-    return _reasoning("", string(block, "data", path), True, refusals)
+    return _reasoning("", required_text(block, "data", path), True, refusals)
 
 
 def _reasoning(text: str, state: str, hidden: bool, refusals: Refusals) -> Reasoning | None:

@@ -70,13 +70,6 @@ class _Anthropic(Conversational):
         "user": "metadata.user_id",
     }
 
-    def rewrite(self, envelope: Envelope, upstream_model: str) -> bytes:
-        body = envelope.body
-        if upstream_model == envelope.model:
-            return body
-        start, end = envelope.model_span
-        return b"%b%b%b" % (body[:start], _encode(upstream_model), body[end:])
-
     def without_foreign_state(self, body: bytes) -> bytes:
         if body.find(STATE_MARK) < 0:
             return body

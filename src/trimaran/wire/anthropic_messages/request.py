@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from trimaran.errors import InvalidRequest
-from trimaran.wire.anthropic_messages.content import cache_of, decode_content, refuse_others, string
+from trimaran.wire.anthropic_messages.content import cache_of, decode_content, refuse_others
 from trimaran.wire.anthropic_messages.thinking import decode_thinking
 from trimaran.wire.conversation import ChatRequest, Message, Part, ResponseFormat, Tool, ToolChoice
 from trimaran.wire.dialect import Refusals, means_nothing, number, plain_members
+from trimaran.wire.fields import filled_text, optional_flag, optional_text, required_text, top_object
 from trimaran.wire.history import check_history
 from trimaran.wire.members import count_member, flag_member, read_members, text_member
 
@@ -83,7 +84,7 @@ def decode_request(body: bytes, refusals: Refusals) -> ChatRequest:
     check_history(messages)
     tools = _decode_tools(fields.get("tools"), refusals)
     choice, parallel = _decode_choice(fields.get("tool_choice"), bool(fields.get("tools")), refusals)
-    config = _object(fields, "output_config")
+    config = top_object(fields, "output_config")
     refuse_others(config, {"effort": (), "format": ()}, "output_config", refusals)
     return ChatRequest(
         model=text_member(raw, "model"),
@@ -160,32 +161,25 @@ def _decode_tools(value: Any, refusals: Refusals) -> list[Tool]:
 
 
 def _decode_tool(item: dict[str, Any], path: str, refusals: Refusals) -> Tool:
-    name = string(item, "name", path)
-    schema, strict = item.get("input_schema"), item.get("strict")
-    if not name:
-        raise InvalidRequest(f"'{path}.name' must not be empty", field=f"{path}.name")
+    name, schema = filled_text(item, "name", path), item.get("input_schema")
     if not isinstance(schema, dict):
         raise InvalidRequest(f"'{path}.input_schema' must be a JSON schema, an object", field=f"{path}.input_schema")
-    if strict is not None and not isinstance(strict, bool):
-        raise InvalidRequest(f"'{path}.strict' must be true or false", field=f"{path}.strict")
+    strict = optional_flag(item, "strict", path)
     cache = cache_of(item.get("cache_control"), f"{path}.cache_control", refusals)
-    return Tool(name, string(item, "description", path, ""), schema, strict, cache)
+    return Tool(name, optional_text(item, "description", path), schema, strict, cache)
 
 
 def _decode_choice(value: Any, tools: bool, refusals: Refusals) -> tuple[ToolChoice | None, bool | None]:
     """The choice, and whether calls may be parallel: ``None`` where nothing but the default was said."""
     if value is None:
         return None, None
-    mode = _CHOICES.get(string(value, "type", "tool_choice")) if isinstance(value, dict) else None
+    mode = _CHOICES.get(required_text(value, "type", "tool_choice")) if isinstance(value, dict) else None
     if mode is None:
         raise InvalidRequest("'tool_choice' must be an object of type auto, any, tool or none", field="tool_choice")
     known: dict[str, tuple[Any, ...]] = {"type": (), "disable_parallel_tool_use": ()}
     refuse_others(value, known | ({"name": ()} if mode == "named" else {}), "tool_choice", refusals)
-    single = value.get("disable_parallel_tool_use")
-    if single is not None and not isinstance(single, bool):
-        path = "tool_choice.disable_parallel_tool_use"
-        raise InvalidRequest(f"{path!r} must be true or false", field=path)
-    name = string(value, "name", "tool_choice") if mode == "named" else ""
+    single = optional_flag(value, "disable_parallel_tool_use", "tool_choice")
+    name = required_text(value, "name", "tool_choice") if mode == "named" else ""
     if not tools:
         if mode in ("auto", "none"):
             return None, None
@@ -203,7 +197,7 @@ def _decode_format(value: Any, older: Any, refusals: Refusals) -> ResponseFormat
         return None
     if not isinstance(value, dict):
         raise InvalidRequest(f"{path!r} must be an object", field=path)
-    kind = string(value, "type", path)
+    kind = required_text(value, "type", path)
     if kind != "json_schema":
         refusals.add(path, f"of type {kind!r}")
         return None
@@ -233,16 +227,7 @@ def _service_tier(value: Any) -> str:
 
 
 def _user(fields: dict[str, Any], refusals: Refusals) -> str | None:
-    metadata = _object(fields, "metadata")
+    metadata = top_object(fields, "metadata")
     refuse_others(metadata, {"user_id": ()}, "metadata", refusals)
     user = metadata.get("user_id")
-    return None if user is None else string(metadata, "user_id", "metadata")
-
-
-def _object(fields: dict[str, Any], key: str) -> dict[str, Any]:
-    value = fields.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"{key!r} must be an object", field=key)
-    return value
+    return None if user is None else required_text(metadata, "user_id", "metadata")

@@ -15,10 +15,11 @@ from typing import Any
 
 from trimaran.errors import InvalidRequest
 from trimaran.types import Target
-from trimaran.wire.anthropic_messages.content import refuse_others, string
+from trimaran.wire.anthropic_messages.content import refuse_others
 from trimaran.wire.conversation import ChatRequest, Notes, ReasoningControl
 from trimaran.wire.dialect import Refusals
 from trimaran.wire.effort import MIN_BUDGET_TOKENS, budget_of, effort_of
+from trimaran.wire.fields import optional_text, required_text
 
 __all__ = ["decode_thinking", "encode_thinking", "refuse_with_thinking", "thinking_is_on"]
 
@@ -35,7 +36,7 @@ def decode_thinking(value: Any, effort: Any, refusals: Refusals) -> ReasoningCon
         return None if effort is None else ReasoningControl(effort)
     if not isinstance(value, dict):
         raise InvalidRequest("'thinking' must be an object", field="thinking")
-    kind = string(value, "type", "thinking")
+    kind = required_text(value, "type", "thinking")
     if kind == "disabled":
         refuse_others(value, {"type": ()}, "thinking", refusals)
         if effort is not None:
@@ -46,7 +47,7 @@ def decode_thinking(value: Any, effort: Any, refusals: Refusals) -> ReasoningCon
         return None
     known = {"type": (), "display": ()} | ({"budget_tokens": ()} if kind == "enabled" else {})
     refuse_others(value, known, "thinking", refusals)
-    shown = string(value, "display", "thinking", "")
+    shown = optional_text(value, "display", "thinking")
     if shown not in _SHOWN:
         refusals.add("thinking.display", shown)
         shown = ""

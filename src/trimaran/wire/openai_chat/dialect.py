@@ -91,19 +91,17 @@ class OpenAIChat(ChatDialect):
         )
 
     def rewrite(self, envelope: Envelope, upstream_model: str) -> bytes:
+        if not envelope.stream or envelope.include_usage:
+            # Not by way of super(), which takes as long as the rest.
+            return ChatDialect.rewrite(self, envelope, upstream_model)
         body = envelope.body
-        changes: list[tuple[int, int, bytes]] = []
-        if upstream_model != envelope.model:
-            start, end = envelope.model_span
-            changes.append((start, end, msgspec.json.encode(upstream_model)))
-        if envelope.stream and not envelope.include_usage:
-            changes.append(_ask_usage(envelope))
-        if len(changes) == 2:
-            (start, end, text), (next, until, last) = sorted(changes)
-            return b"%b%b%b%b%b" % (body[:start], text, body[end:next], last, body[until:])
-        for start, end, text in changes:
-            body = b"%b%b%b" % (body[:start], text, body[end:])
-        return body
+        start, end, text = change = _ask_usage(envelope)
+        if upstream_model == envelope.model:
+            return b"%b%b%b" % (body[:start], text, body[end:])
+        # Both changes in one splice.
+        name = (*envelope.model_span, msgspec.json.encode(upstream_model))
+        (start, end, text), (next, until, last) = (name, change) if name < change else (change, name)
+        return b"%b%b%b%b%b" % (body[:start], text, body[end:next], last, body[until:])
 
     def inspect(self, body: bytes) -> tuple[Usage | None, str]:
         head = decode_json(_decode_head, body, "the answer")

@@ -12,8 +12,9 @@ from typing import Any
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import Message, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from trimaran.wire.dialect import Refusals
+from trimaran.wire.fields import refuse_rest, required_object, required_text
 from trimaran.wire.history import check_history
-from trimaran.wire.openai_chat.parts import cache_mark, read_content, refuse_others, text_of
+from trimaran.wire.openai_chat.parts import cache_mark, read_content
 from trimaran.wire.openai_chat.reasoning import read_reasoning
 
 __all__ = ["read_messages"]
@@ -59,7 +60,7 @@ class _Reader:
         self._after_results = False
 
     def instructions(self, item: dict[str, Any], path: str) -> None:
-        refuse_others(item, {"role", "content"}, path, self._refusals)
+        refuse_rest(item, {"role", "content"}, path, self._refusals)
         parts = read_content(item.get("content"), f"{path}.content", _TEXT, self._refusals)
         if self.messages:
             self._add(Message("system", parts, path))
@@ -67,7 +68,7 @@ class _Reader:
             self.system += parts
 
     def user(self, item: dict[str, Any], path: str) -> None:
-        refuse_others(item, {"role", "content"}, path, self._refusals)
+        refuse_rest(item, {"role", "content"}, path, self._refusals)
         parts = read_content(item.get("content"), f"{path}.content", _USER, self._refusals)
         if self._after_results:
             self.messages[-1].parts += parts
@@ -76,12 +77,12 @@ class _Reader:
             self._add(Message("user", parts, path))
 
     def tool(self, item: dict[str, Any], path: str) -> None:
-        call_id = text_of(item, "tool_call_id", path)
+        call_id = required_text(item, "tool_call_id", path)
         known = {"role", "content", "tool_call_id", "cache_control"}
         if item.get("name") == self._names.get(call_id):
             # Older clients repeat the name of the function.
             known.add("name")
-        refuse_others(item, known, path, self._refusals)
+        refuse_rest(item, known, path, self._refusals)
         parts = read_content(item.get("content"), f"{path}.content", _TOOL, self._refusals)
         if parts == [Text("")]:
             parts = []
@@ -93,7 +94,7 @@ class _Reader:
             self._after_results = True
 
     def assistant(self, item: dict[str, Any], path: str) -> None:
-        refuse_others(item, _ASSISTANT_MEMBERS, path, self._refusals)
+        refuse_rest(item, _ASSISTANT_MEMBERS, path, self._refusals)
         if item.get("annotations"):
             self._refusals.omit(f"{path}.annotations")
         parts: list[Part] = list(_reasoning(item, path, self._refusals))
@@ -103,7 +104,7 @@ class _Reader:
         if content is not None:
             spoken = read_content(content, f"{path}.content", _ASSISTANT, self._refusals)
         if item.get("refusal") is not None:
-            spoken.append(Refusal(text_of(item, "refusal", path)))
+            spoken.append(Refusal(required_text(item, "refusal", path)))
         others = bool(parts or calls)
         # An empty text beside something else says nothing.
         parts += [part for part in spoken if part != Text("")] or spoken[: not others]
@@ -132,16 +133,14 @@ class _Reader:
                 self.whole = False
                 self._refusals.add(at, f"a call of type {kind!r}")
                 continue
-            refuse_others(item, {"id", "type", "function", "index"}, at, self._refusals)
-            function = item.get("function")
-            if not isinstance(function, dict):
-                raise InvalidRequest(f"'{at}.function' must be an object", field=f"{at}.function")
-            refuse_others(function, {"name", "arguments"}, f"{at}.function", self._refusals)
-            id, name = text_of(item, "id", at), text_of(function, "name", f"{at}.function")
+            refuse_rest(item, {"id", "type", "function", "index"}, at, self._refusals)
+            function = required_object(item, "function", at)
+            refuse_rest(function, {"name", "arguments"}, f"{at}.function", self._refusals)
+            id, name = required_text(item, "id", at), required_text(function, "name", f"{at}.function")
             if not id or not name:
                 raise InvalidRequest(f"{at!r} needs an id and a name", field=at)
             self._names[id] = name
-            arguments = text_of(function, "arguments", f"{at}.function")
+            arguments = required_text(function, "arguments", f"{at}.function")
             calls.append(ToolCall(id, name, arguments if arguments.strip() else "{}"))
         return calls
 
@@ -154,7 +153,7 @@ def _reasoning(item: dict[str, Any], path: str, refusals: Refusals) -> list[Reas
     texts = []
     for key in ("reasoning_content", "reasoning"):
         if item.get(key) is not None:
-            texts.append(text_of(item, key, path))
+            texts.append(required_text(item, key, path))
     details = item.get("reasoning_details") or []
     if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
         here = f"{path}.reasoning_details"

@@ -13,9 +13,10 @@ from typing import Any
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import Audio, Document, Image, Part, Refusal, Text
 from trimaran.wire.dialect import Refusals
+from trimaran.wire.fields import optional_text, refuse_rest, required_object, required_text, type_of
 from trimaran.wire.media import checked_base64, is_web_url, split_data_url
 
-__all__ = ["cache_mark", "read_content", "refuse_others", "text_of"]
+__all__ = ["cache_mark", "read_content"]
 
 _MEMBERS = {
     "text": frozenset({"text"}),
@@ -37,31 +38,15 @@ def read_content(value: Any, path: str, kinds: Set[str], refusals: Refusals) -> 
     parts: list[Part] = []
     for place, item in enumerate(value):
         here = f"{path}[{place}]"
-        if not isinstance(item, dict) or not isinstance(kind := item.get("type"), str):
-            raise InvalidRequest(f"{here!r} must be an object with a type", field=here)
+        kind = type_of(item, here)
         if kind not in kinds:
             refusals.add(here, f"a part of type {kind!r}")
             continue
-        refuse_others(item, {"type", *_MEMBERS[kind], *_CACHE_MEMBERS}, here, refusals)
+        refuse_rest(item, {"type", *_MEMBERS[kind], *_CACHE_MEMBERS}, here, refusals)
         part = _READERS[kind](item, here, refusals)
         if part is not None:
             parts.append(part)
     return parts
-
-
-def refuse_others(item: Mapping[str, Any], known: Set[str], path: str, refusals: Refusals) -> None:
-    """Refuse by name each member that is not ``known`` and says something."""
-    for key, value in item.items():
-        if key not in known and value is not None and value != []:
-            refusals.add(f"{path}.{key}")
-
-
-def text_of(item: Mapping[str, Any], key: str, path: str) -> str:
-    """A member that must be a string."""
-    value = item.get(key)
-    if not isinstance(value, str):
-        raise InvalidRequest(f"'{path}.{key}' must be a string", field=f"{path}.{key}")
-    return value
 
 
 def cache_mark(item: Mapping[str, Any], path: str, refusals: Refusals) -> str:
@@ -83,22 +68,15 @@ def cache_mark(item: Mapping[str, Any], path: str, refusals: Refusals) -> str:
     return str(ttl)
 
 
-def _object(item: Mapping[str, Any], key: str, path: str) -> dict[str, Any]:
-    value = item.get(key)
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"'{path}.{key}' must be an object", field=f"{path}.{key}")
-    return value
-
-
 def _text(item: Mapping[str, Any], path: str, refusals: Refusals) -> Part | None:
-    return Text(text_of(item, "text", path), cache_mark(item, path, refusals))
+    return Text(required_text(item, "text", path), cache_mark(item, path, refusals))
 
 
 def _image(item: Mapping[str, Any], path: str, refusals: Refusals) -> Part | None:
     here = f"{path}.image_url"
-    value = _object(item, "image_url", path)
-    refuse_others(value, {"url", "detail"}, here, refusals)
-    url = text_of(value, "url", here)
+    value = required_object(item, "image_url", path)
+    refuse_rest(value, {"url", "detail"}, here, refusals)
+    url = required_text(value, "url", here)
     detail = value.get("detail") or "auto"
     if not isinstance(detail, str) or detail not in _DETAILS:
         raise InvalidRequest(f"'{here}.detail' must be one of {', '.join(_DETAILS)}", field=f"{here}.detail")
@@ -111,28 +89,30 @@ def _image(item: Mapping[str, Any], path: str, refusals: Refusals) -> Part | Non
 
 def _audio(item: Mapping[str, Any], path: str, refusals: Refusals) -> Part | None:
     here = f"{path}.input_audio"
-    value = _object(item, "input_audio", path)
-    refuse_others(value, {"data", "format"}, here, refusals)
+    value = required_object(item, "input_audio", path)
+    refuse_rest(value, {"data", "format"}, here, refusals)
     if cache_mark(item, path, refusals):
         refusals.add(path, "a cache marker on audio")
-    return Audio(text_of(value, "format", here), checked_base64(text_of(value, "data", here), f"{here}.data"))
+    return Audio(
+        required_text(value, "format", here), checked_base64(required_text(value, "data", here), f"{here}.data")
+    )
 
 
 def _file(item: Mapping[str, Any], path: str, refusals: Refusals) -> Part | None:
     here = f"{path}.file"
-    value = _object(item, "file", path)
-    refuse_others(value, {"file_data", "filename"}, here, refusals)
+    value = required_object(item, "file", path)
+    refuse_rest(value, {"file_data", "filename"}, here, refusals)
     if value.get("file_data") is None and value.get("file_id") is not None:
         return None
-    name = "" if value.get("filename") is None else text_of(value, "filename", here)
-    media_type, data = split_data_url(text_of(value, "file_data", here), f"{here}.file_data")
+    name = optional_text(value, "filename", here)
+    media_type, data = split_data_url(required_text(value, "file_data", here), f"{here}.file_data")
     return Document(media_type, data, name=name, cache=cache_mark(item, path, refusals))
 
 
 def _refusal(item: Mapping[str, Any], path: str, refusals: Refusals) -> Part | None:
     if cache_mark(item, path, refusals):
         refusals.add(path, "a cache marker on a refusal")
-    return Refusal(text_of(item, "refusal", path))
+    return Refusal(required_text(item, "refusal", path))
 
 
 _READERS = {"text": _text, "image_url": _image, "input_audio": _audio, "file": _file, "refusal": _refusal}

@@ -13,9 +13,19 @@ from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import ChatRequest, ReasoningControl, ResponseFormat, Tool, ToolChoice
 from trimaran.wire.dialect import Refusals, means_nothing, number, plain_members
 from trimaran.wire.effort import EFFORTS
+from trimaran.wire.fields import (
+    filled_text,
+    optional_flag,
+    optional_text,
+    refuse_rest,
+    required_object,
+    required_text,
+    top_text,
+    type_of,
+)
 from trimaran.wire.members import RawMembers, count_member, flag_member, plain, read_members, text_member
 from trimaran.wire.openai_chat.messages import read_messages
-from trimaran.wire.openai_chat.parts import cache_mark, refuse_others, text_of
+from trimaran.wire.openai_chat.parts import cache_mark
 from trimaran.wire.openai_chat.usage import neutral_tier
 
 __all__ = ["READ", "decode_request", "stream_options"]
@@ -103,7 +113,7 @@ def decode_request(body: bytes, refusals: Refusals) -> ChatRequest:
         service_tier=neutral_tier(_word(fields, "service_tier", _TIERS, refusals)),
         user=_user(fields, refusals),
         metadata=_metadata(fields),
-        cache_key=_text(fields, "prompt_cache_key"),
+        cache_key=top_text(fields, "prompt_cache_key"),
         cache_retention=_word(fields, "prompt_cache_retention", ("in_memory", "24h"), refusals),
         stream=flag_member(raw, "stream"),
     )
@@ -140,20 +150,11 @@ def _integer(fields: dict[str, Any], key: str) -> int | None:
     return value
 
 
-def _text(fields: dict[str, Any], key: str) -> str:
-    value = fields.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{key!r} must be a string", field=key)
-    return value
-
-
 def _word(
     fields: dict[str, Any], key: str, words: tuple[str, ...], refusals: Refusals, default: str | None = None
 ) -> str:
     """A member that takes one of ``words``. Another one may be right at some server, and has no neutral meaning."""
-    value = _text(fields, key)
+    value = top_text(fields, key)
     if value and value not in words:
         refusals.add(key, f"the value {value!r}")
         return ""
@@ -221,8 +222,7 @@ def _tools(value: Any, refusals: Refusals) -> list[Tool]:
     tools: list[Tool] = []
     for place, item in enumerate(value):
         path = f"tools[{place}]"
-        if not isinstance(item, dict) or not isinstance(kind := item.get("type"), str):
-            raise InvalidRequest(f"{path!r} must be an object with a type", field=path)
+        kind = type_of(item, path)
         if kind != "function":
             refusals.add(path, f"a tool of type {kind!r}")
             continue
@@ -231,21 +231,16 @@ def _tools(value: Any, refusals: Refusals) -> list[Tool]:
 
 
 def _tool(item: dict[str, Any], path: str, refusals: Refusals) -> Tool:
-    refuse_others(item, {"type", "function", "cache_control", "prompt_cache_breakpoint"}, path, refusals)
+    refuse_rest(item, {"type", "function", "cache_control", "prompt_cache_breakpoint"}, path, refusals)
     here = f"{path}.function"
-    function = item.get("function")
-    if not isinstance(function, dict):
-        raise InvalidRequest(f"{here!r} must be an object", field=here)
-    refuse_others(function, {"name", "description", "parameters", "strict"}, here, refusals)
-    name = text_of(function, "name", here)
-    if not name:
-        raise InvalidRequest(f"'{here}.name' must not be empty", field=f"{here}.name")
-    parameters, strict = function.get("parameters"), function.get("strict")
+    function = required_object(item, "function", path)
+    refuse_rest(function, {"name", "description", "parameters", "strict"}, here, refusals)
+    name = filled_text(function, "name", here)
+    parameters = function.get("parameters")
     if not isinstance(parameters, dict | None):
         raise InvalidRequest(f"'{here}.parameters' must be a JSON schema, an object", field=f"{here}.parameters")
-    if not isinstance(strict, bool | None):
-        raise InvalidRequest(f"'{here}.strict' must be true or false", field=f"{here}.strict")
-    description = "" if function.get("description") is None else text_of(function, "description", here)
+    strict = optional_flag(function, "strict", here)
+    description = optional_text(function, "description", here)
     return Tool(name, description, parameters, strict, cache_mark(item, path, refusals))
 
 
@@ -281,21 +276,18 @@ def _parallel(raw: RawMembers) -> bool:
 def _response_format(value: Any, refusals: Refusals) -> ResponseFormat | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or not isinstance(kind := value.get("type"), str):
-        raise InvalidRequest("'response_format' must be an object with a type", field="response_format")
+    kind = type_of(value, "response_format")
     if kind not in ("text", "json_object", "json_schema"):
         refusals.add("response_format", f"type {kind!r}")
         return None
-    refuse_others(value, {"type", "json_schema"}, "response_format", refusals)
+    refuse_rest(value, {"type", "json_schema"}, "response_format", refusals)
     if kind != "json_schema":
         return None if kind == "text" else ResponseFormat(kind)
     path = "response_format.json_schema"
-    wanted = value.get("json_schema")
-    if not isinstance(wanted, dict):
-        raise InvalidRequest(f"{path!r} must be an object", field=path)
-    refuse_others(wanted, {"name", "schema", "strict", "description"}, path, refusals)
+    wanted = required_object(value, "json_schema", "response_format")
+    refuse_rest(wanted, {"name", "schema", "strict", "description"}, path, refusals)
     schema, strict = wanted.get("schema"), wanted.get("strict")
     if not isinstance(schema, dict | None) or not isinstance(strict, bool | None):
         raise InvalidRequest(f"'{path}.schema' must be an object and 'strict' true or false", field=f"{path}.schema")
-    description = "" if wanted.get("description") is None else text_of(wanted, "description", path)
-    return ResponseFormat(kind, text_of(wanted, "name", path), schema, strict, description)
+    description = optional_text(wanted, "description", path)
+    return ResponseFormat(kind, required_text(wanted, "name", path), schema, strict, description)

@@ -47,15 +47,11 @@ from trimaran.wire.json_tool import JSON_TOOL
 from trimaran.wire.media import data_url
 from trimaran.wire.openai_chat.reasoning import ORIGIN, reasoning_members
 from trimaran.wire.openai_chat.usage import tier_word
-from trimaran.wire.openai_tools import check_tool_names, strictness
+from trimaran.wire.openai_tools import LONGEST_CALL_ID, OWN_PROVIDERS, check_tool_names, strictness
 
-__all__ = ["OWN_PROVIDERS", "encode_request"]
-
-OWN_PROVIDERS = frozenset({"openai", "azure_openai"})
-"""OpenAI's own service."""
+__all__ = ["encode_request"]
 
 _MAX_STOP = 4
-_MAX_ID = 40
 _TAKES = frozenset(ChatRequest.__struct_fields__) - {"cache", "cache_key", "cache_retention", "metadata", "top_k"}
 _TAKES_OWN = _TAKES | {"cache_key", "cache_retention"}
 _TAKES_OTHERS = _TAKES | {"top_k"}
@@ -224,7 +220,7 @@ class _Writer:
 
     def _result(self, result: ToolResult, path: str, shown: list[Part], places: dict[str, int]) -> dict[str, Any]:
         """The message for one result. What it cannot hold goes to ``shown``; ``places`` counts it by kind."""
-        id = fitting_id(result.call_id, _MAX_ID)
+        id = fitting_id(result.call_id, LONGEST_CALL_ID)
         texts: list[Text] = []
         for part in result.parts:
             if isinstance(part, Text):
@@ -288,7 +284,7 @@ class _Writer:
         if call.cache:
             self._notes.omit(self._refusals.name("cache"))
         return {
-            "id": fitting_id(call.id, _MAX_ID),
+            "id": fitting_id(call.id, LONGEST_CALL_ID),
             "type": "function",
             "function": {"name": call.name, "arguments": call.arguments if call.arguments.strip() else "{}"},
         }

@@ -7,24 +7,16 @@ shortest neutral lifetime that holds it. Twelve hours are known nowhere else; th
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from typing import Any
 
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import Audio, Document, Image, Part, Refusal, Text
 from trimaran.wire.dialect import Refusals
+from trimaran.wire.fields import optional_text, refuse_rest, required_text, type_of
 from trimaran.wire.media import checked_base64, is_web_url, split_data_url
 
-__all__ = [
-    "ASSISTANT",
-    "SYSTEM",
-    "TOOL_OUTPUT",
-    "USER",
-    "content_parts",
-    "optional_text",
-    "refuse_rest",
-    "required_text",
-]
+__all__ = ["ASSISTANT", "SYSTEM", "TOOL_OUTPUT", "USER", "content_parts"]
 
 USER = frozenset({"input_text", "input_image", "input_file", "input_audio"})
 ASSISTANT = frozenset({"output_text", "refusal", "input_text"})
@@ -47,40 +39,12 @@ def content_parts(value: Any, path: str, takes: Set[str], refusals: Refusals) ->
     parts: list[Part] = []
     for place, part in enumerate(value):
         here = f"{path}[{place}]"
-        if not isinstance(part, dict) or not isinstance(kind := part.get("type"), str):
-            raise InvalidRequest(f"{here!r} must be an object with a type", field=here)
+        kind = type_of(part, here)
         if kind not in takes:
             refusals.add(here, f"a part of type {kind!r} in this place")
         elif (decoded := _DECODE[kind](part, here, refusals)) is not None:
             parts.append(decoded)
     return parts
-
-
-def required_text(value: Mapping[str, Any], key: str, path: str) -> str:
-    """A member that must be a string."""
-    text = value.get(key)
-    if not isinstance(text, str):
-        raise InvalidRequest(f"'{path}.{key}' must be a string", field=f"{path}.{key}")
-    return text
-
-
-def optional_text(value: Mapping[str, Any], key: str, path: str) -> str:
-    """A member that may be absent or null and is otherwise a string."""
-    return "" if value.get(key) is None else required_text(value, key, path)
-
-
-def refuse_rest(
-    value: Mapping[str, Any],
-    known: Set[str],
-    path: str,
-    refusals: Refusals,
-    neutral: Mapping[str, tuple[Any, ...]] | None = None,
-) -> None:
-    """Refuse the members that are not ``known``, unless they are null, empty, or say the same as their absence."""
-    for key, member in value.items():
-        if key in known or member is None or member == [] or (neutral and member in neutral.get(key, ())):
-            continue
-        refusals.add(f"{path}.{key}")
 
 
 def _text(part: dict[str, Any], path: str, refusals: Refusals) -> Part:

@@ -31,9 +31,10 @@ from trimaran.wire.openai_responses.answer import (
     finish_of,
     whole,
 )
+from trimaran.wire.openai_responses.passing import ResponsesPassRelay
 from trimaran.wire.openai_responses.reading import needs_of, refers_to_stored
 from trimaran.wire.openai_responses.request import decode_members
-from trimaran.wire.openai_responses.stream import ResponsesDecoder, ResponsesPassRelay
+from trimaran.wire.openai_responses.stream import ResponsesDecoder
 from trimaran.wire.openai_responses.stream_writer import ResponsesEncoder
 from trimaran.wire.openai_responses.upstream import encode_members
 from trimaran.wire.openai_responses.usage import neutral_usage
@@ -103,9 +104,6 @@ class OpenAIResponses(ChatDialect):
             stateful=stateful,
             prompt_span=spans.get("input", (0, 0)),
         )
-
-    def rewrite(self, envelope: Envelope, upstream_model: str) -> bytes:
-        return _with_model(envelope, upstream_model)
 
     def inspect(self, body: bytes) -> tuple[Usage | None, str]:
         head = decode_json(_decode_head, body, "the answer")
@@ -178,9 +176,6 @@ class OpenAIInputTokens(CountDialect):
             self.name, model, False, 0, False, len(body) // 4 + 1, body, spans["model"], needs=needs, stateful=stateful
         )
 
-    def rewrite(self, envelope: Envelope, upstream_model: str) -> bytes:
-        return _with_model(envelope, upstream_model)
-
     def inspect(self, body: bytes) -> tuple[Usage | None, str]:
         self.decode_count(body)
         return None, ""
@@ -220,14 +215,6 @@ def _asked(raw: RawMembers, body: bytes, spans: dict[str, Span]) -> tuple[int, b
         raise InvalidRequest("'input' is missing; send a text or a list of items", field="input")
     needs, refers = needs_of(raw, body, spans.get("input", (0, 0)))
     return needs, stored or refers
-
-
-def _with_model(envelope: Envelope, upstream_model: str) -> bytes:
-    body = envelope.body
-    if upstream_model == envelope.model:
-        return body
-    start, end = envelope.model_span
-    return b"%b%b%b" % (body[:start], msgspec.json.encode(upstream_model), body[end:])
 
 
 def _without_foreign_state(body: bytes) -> bytes:

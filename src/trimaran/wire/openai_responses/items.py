@@ -16,17 +16,9 @@ from typing import Any
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import Message, Part, Reasoning, Text, ToolCall, ToolResult
 from trimaran.wire.dialect import Refusals
+from trimaran.wire.fields import filled_text, optional_text, refuse_rest, required_text
 from trimaran.wire.history import check_history
-from trimaran.wire.openai_responses.content import (
-    ASSISTANT,
-    SYSTEM,
-    TOOL_OUTPUT,
-    USER,
-    content_parts,
-    optional_text,
-    refuse_rest,
-    required_text,
-)
+from trimaran.wire.openai_responses.content import ASSISTANT, SYSTEM, TOOL_OUTPUT, USER, content_parts
 from trimaran.wire.state import lost_its_text, unwrap_state
 
 __all__ = ["ORIGIN", "decode_input", "reasoning_of"]
@@ -108,7 +100,9 @@ def _plain_message(item: dict[str, Any], path: str, refusals: Refusals) -> Messa
 
 def _call(item: dict[str, Any], path: str, refusals: Refusals) -> Message:
     refuse_rest(item, {*_LABELS, "call_id", "name", "arguments"}, path, refusals, _DIRECT)
-    call = ToolCall(_id(item, path), required_text(item, "name", path), required_text(item, "arguments", path))
+    call = ToolCall(
+        filled_text(item, "call_id", path), required_text(item, "name", path), required_text(item, "arguments", path)
+    )
     return Message("assistant", [call], path)
 
 
@@ -119,14 +113,7 @@ def _result(item: dict[str, Any], path: str, refusals: Refusals) -> Message:
     if output is None:
         raise InvalidRequest(f"'{path}.output' must be a string or a list of content parts", field=f"{path}.output")
     parts = content_parts(output, f"{path}.output", TOOL_OUTPUT, refusals)
-    return Message("user", [ToolResult(_id(item, path), parts)], path)
-
-
-def _id(item: dict[str, Any], path: str) -> str:
-    id = required_text(item, "call_id", path)
-    if not id:
-        raise InvalidRequest(f"'{path}.call_id' must not be empty", field=f"{path}.call_id")
-    return id
+    return Message("user", [ToolResult(filled_text(item, "call_id", path), parts)], path)
 
 
 def _reasoning(item: dict[str, Any], path: str, refusals: Refusals) -> Message | None:

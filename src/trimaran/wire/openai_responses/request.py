@@ -12,7 +12,6 @@ other one is loose. Either is stated, for the other side's default may be anothe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from trimaran.errors import InvalidRequest
@@ -28,8 +27,16 @@ from trimaran.wire.conversation import (
 )
 from trimaran.wire.dialect import Refusals, means_nothing, number, plain_members
 from trimaran.wire.effort import EFFORTS
+from trimaran.wire.fields import (
+    optional_flag,
+    optional_text,
+    refuse_rest,
+    required_text,
+    top_object,
+    top_text,
+    type_of,
+)
 from trimaran.wire.members import RawMembers, count_member, flag_member, read_members, text_member
-from trimaran.wire.openai_responses.content import optional_text, refuse_rest, required_text
 from trimaran.wire.openai_responses.items import decode_input
 from trimaran.wire.openai_tools import strict_form
 
@@ -129,8 +136,8 @@ def _settings(raw: RawMembers, fields: dict[str, Any], request: ChatRequest, ref
     request.logprobs = _logprobs(raw, fields, refusals)
     request.user = _user(fields, refusals)
     request.metadata = _metadata(fields.get("metadata"))
-    request.cache_key = _top_text(fields, "prompt_cache_key")
-    request.cache_retention = _top_text(fields, "prompt_cache_retention")
+    request.cache_key = top_text(fields, "prompt_cache_key")
+    request.cache_retention = top_text(fields, "prompt_cache_retention")
     request.service_tier = _tier(fields, refusals)
     request.stream = flag_member(raw, "stream")
 
@@ -147,12 +154,12 @@ def _refuse_what_others_lack(fields: dict[str, Any], refusals: Refusals) -> None
         refusals.add("truncation", "nothing is cut from the conversation here")
     if fields.get("max_tool_calls") is not None:
         refusals.add("max_tool_calls", "tools are called by the client")
-    options = _object(fields, "stream_options")
+    options = top_object(fields, "stream_options")
     if options.get("include_obfuscation") is True:
         # Padding that clients throw away.
         refusals.omit("stream_options.include_obfuscation")
     refuse_rest(options, {"include_obfuscation"}, "stream_options", refusals)
-    cache = _object(fields, "prompt_cache_options")
+    cache = top_object(fields, "prompt_cache_options")
     refuse_rest(
         cache,
         frozenset(),
@@ -162,25 +169,9 @@ def _refuse_what_others_lack(fields: dict[str, Any], refusals: Refusals) -> None
     )
 
 
-def _object(fields: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = fields.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"{key!r} must be an object", field=key)
-    return value
-
-
-def _top_text(fields: Mapping[str, Any], key: str) -> str:
-    value = fields.get(key)
-    if value is not None and not isinstance(value, str):
-        raise InvalidRequest(f"{key!r} must be a string", field=key)
-    return value or ""
-
-
 def _conversation(fields: dict[str, Any], refusals: Refusals) -> tuple[list[Part], list[Message]]:
     system: list[Part] = []
-    instructions = _top_text(fields, "instructions")
+    instructions = top_text(fields, "instructions")
     if instructions:
         system.append(Text(instructions))
     if fields.get("input") is None and refusals:
@@ -197,18 +188,16 @@ def _tools(value: Any, refusals: Refusals) -> list[Tool]:
     tools: list[Tool] = []
     for place, tool in enumerate(value):
         path = f"tools[{place}]"
-        if not isinstance(tool, dict) or not isinstance(kind := tool.get("type"), str):
-            raise InvalidRequest(f"{path!r} must be an object with a type", field=path)
+        kind = type_of(tool, path)
         if kind != "function":
             refusals.add(path, f"a tool of type {kind!r}")
             continue
         known = {"type", "name", "description", "parameters", "strict"}
         refuse_rest(tool, known, path, refusals, _TOOL_NEUTRAL)
-        parameters, strict = tool.get("parameters"), tool.get("strict")
+        parameters = tool.get("parameters")
         if not isinstance(parameters, dict | None):
             raise InvalidRequest(f"'{path}.parameters' must be a JSON schema", field=f"{path}.parameters")
-        if not isinstance(strict, bool | None):
-            raise InvalidRequest(f"'{path}.strict' must be true or false", field=f"{path}.strict")
+        strict = optional_flag(tool, "strict", path)
         strict = strict_form(parameters) if strict is None else strict
         tools.append(
             Tool(required_text(tool, "name", path), optional_text(tool, "description", path), parameters, strict)
@@ -233,7 +222,7 @@ def _tool_choice(value: Any, refusals: Refusals) -> ToolChoice | None:
 
 
 def _reasoning(value: Any, refusals: Refusals) -> ReasoningControl | None:
-    fields = _object({"reasoning": value}, "reasoning")
+    fields = top_object({"reasoning": value}, "reasoning")
     neutral = {"context": ("auto",), "mode": ("standard",)}
     refuse_rest(fields, {"effort", "summary", "generate_summary"}, "reasoning", refusals, neutral)
     effort = optional_text(fields, "effort", "reasoning")
@@ -249,7 +238,7 @@ def _reasoning(value: Any, refusals: Refusals) -> ReasoningControl | None:
 
 
 def _text(value: Any, request: ChatRequest, refusals: Refusals) -> None:
-    fields = _object({"text": value}, "text")
+    fields = top_object({"text": value}, "text")
     refuse_rest(fields, {"format", "verbosity"}, "text", refusals)
     verbosity = optional_text(fields, "verbosity", "text")
     if verbosity and verbosity not in _VERBOSITIES:
@@ -273,11 +262,10 @@ def _text(value: Any, request: ChatRequest, refusals: Refusals) -> None:
 
 def _schema(wanted: dict[str, Any], path: str, refusals: Refusals) -> ResponseFormat:
     refuse_rest(wanted, {"type", "name", "schema", "strict", "description"}, path, refusals)
-    schema, strict = wanted.get("schema"), wanted.get("strict")
+    schema = wanted.get("schema")
     if not isinstance(schema, dict):
         raise InvalidRequest(f"'{path}.schema' must be a JSON schema", field=f"{path}.schema")
-    if not isinstance(strict, bool | None):
-        raise InvalidRequest(f"'{path}.strict' must be true or false", field=f"{path}.strict")
+    strict = optional_flag(wanted, "strict", path)
     name, description = required_text(wanted, "name", path), optional_text(wanted, "description", path)
     return ResponseFormat("json_schema", name, schema, strict, description)
 
@@ -295,7 +283,7 @@ def _logprobs(raw: RawMembers, fields: dict[str, Any], refusals: Refusals) -> in
 
 def _user(fields: dict[str, Any], refusals: Refusals) -> str | None:
     """``safety_identifier`` took the place of ``user``; both may stand when they agree."""
-    old, new = _top_text(fields, "user"), _top_text(fields, "safety_identifier")
+    old, new = top_text(fields, "user"), top_text(fields, "safety_identifier")
     if old and new and old != new:
         refusals.add("safety_identifier", "user says otherwise")
     return new or old or None
@@ -310,7 +298,7 @@ def _metadata(value: Any) -> dict[str, str]:
 
 
 def _tier(fields: dict[str, Any], refusals: Refusals) -> str:
-    word = _top_text(fields, "service_tier")
+    word = top_text(fields, "service_tier")
     if word and word not in TIERS:
         refusals.add("service_tier", f"the tier {word!r}")
     return TIERS.get(word, "")

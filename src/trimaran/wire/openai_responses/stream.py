@@ -1,4 +1,4 @@
-"""Streams of the Responses API, read: the decoder, and the relay that passes them.
+"""Streams of the Responses API, read.
 
 An event names its item by ``output_index``, and within a message its part by ``content_index``; each such part, each
 reasoning item and each call is one neutral part. Whether a reasoning item tells a summary, its thoughts or nothing is
@@ -34,25 +34,20 @@ from trimaran.wire.events import (
     UsageReport,
 )
 from trimaran.wire.failures import attempt_error, read_complaint
-from trimaran.wire.members import BAD_JSON
 from trimaran.wire.openai_responses.answer import OutputItem, WireHead, WireResponse, finish_of, parts_of
 from trimaran.wire.openai_responses.items import ORIGIN
 from trimaran.wire.openai_responses.usage import neutral_tier, neutral_usage
-from trimaran.wire.relay import PassRelay
-from trimaran.wire.sse import parse_event
 
 if TYPE_CHECKING:
     from trimaran.wire.openai_responses.dialect import OpenAIResponses
 
-__all__ = ["ResponsesDecoder", "ResponsesPassRelay"]
+__all__ = ["ADDED", "ENDS", "FAILURES", "PICTURE", "WHAT", "ResponsesDecoder", "failure_of"]
 
-_ENDS = frozenset({"response.completed", "response.incomplete"})
-_FAILURES = frozenset({"response.failed", "error"})
-_ADDED = "response.output_item.added"
-_SILENT_ITEMS = frozenset({"message", "reasoning", ""})
-"""Their start is no content: nothing is said yet. That of a call, ours or one of the provider's tools, is."""
-_IMAGE = "response.image_generation_call.partial_image"
-_WHAT = "an event of the stream"
+ENDS = frozenset({"response.completed", "response.incomplete"})
+FAILURES = frozenset({"response.failed", "error"})
+ADDED = "response.output_item.added"
+PICTURE = "response.image_generation_call.partial_image"
+WHAT = "an event of the stream"
 _ABSENT = msgspec.Raw(b"{}")
 
 
@@ -75,25 +70,7 @@ class _Event(msgspec.Struct):
     response: msgspec.Raw = _ABSENT
 
 
-class _SeenItem(msgspec.Struct, gc=False):
-    type: str = ""
-
-
-class _Seen(msgspec.Struct):
-    """What has to be seen of an event that passes."""
-
-    type: str = ""
-    item: _SeenItem | None = None
-    response: msgspec.Raw = _ABSENT
-
-
-class _Type(msgspec.Struct, gc=False):
-    type: str = ""
-
-
 _decode_event = msgspec.json.Decoder(_Event).decode
-_decode_seen = msgspec.json.Decoder(_Seen).decode
-_decode_type = msgspec.json.Decoder(_Type).decode
 _decode_head = msgspec.json.Decoder(WireHead).decode
 _decode_response = msgspec.json.Decoder(WireResponse).decode
 
@@ -124,29 +101,29 @@ class ResponsesDecoder(StreamDecoder):
     def decode(self, name: bytes, data: bytes) -> Sequence[Event]:
         if not data.startswith(b"{") and data.strip() == b"[DONE]":
             return ()
-        event = decode_json(_decode_event, data, _WHAT)
+        event = decode_json(_decode_event, data, WHAT)
         kind = event.type = event.type or name.decode("utf-8", "replace")
         if kind == "response.output_text.delta" and self._started:
             known = self._parts.get((event.output_index, event.content_index))
             if known is not None and type(event.delta) is str:
                 known.said = True
                 return (TextDelta(event.delta, known.index, event.logprobs or None),)
-        if kind in _FAILURES:
-            raise _failure(self._dialect, data)
+        if kind in FAILURES:
+            raise failure_of(self._dialect, data)
         handle = _HANDLERS.get(kind)
         if handle is None:
-            return (OtherDelta(kind),) if kind.endswith(".delta") or kind == _IMAGE else ()
+            return (OtherDelta(kind),) if kind.endswith(".delta") or kind == PICTURE else ()
         out: list[Event] = []
         if not self._started:
             self._start(event, out)
         out += handle(self, event)
-        if kind in _ENDS:
+        if kind in ENDS:
             self.complete = True
         return out
 
     def _start(self, event: _Event, out: list[Event]) -> None:
         self._started = True
-        head = decode_json(_decode_head, event.response, _WHAT)
+        head = decode_json(_decode_head, event.response, WHAT)
         out.append(Started(head.id or "", head.model or ""))
 
     # Parts
@@ -255,7 +232,7 @@ class ResponsesDecoder(StreamDecoder):
         if item is None or item.type not in ("message", "reasoning", "function_call"):
             return
         logprobs: list[Any] = []
-        parts: list[Part] = decode_json(lambda data: parts_of(data, logprobs), item, _WHAT)  # type: ignore[arg-type]
+        parts: list[Part] = decode_json(lambda data: parts_of(data, logprobs), item, WHAT)  # type: ignore[arg-type]
         if item.type == "message":
             for place, part in enumerate(parts):
                 event.content_index = place
@@ -286,7 +263,7 @@ class ResponsesDecoder(StreamDecoder):
             yield from self._end(key)
 
     def _finish(self, event: _Event) -> Iterator[Event]:
-        response = decode_json(_decode_head if self._parts else _decode_response, event.response, _WHAT)
+        response = decode_json(_decode_head if self._parts else _decode_response, event.response, WHAT)
         if response.error is not None:
             raise self._dialect.error_in_answer(response.error)
         if not self._parts:
@@ -308,7 +285,7 @@ _HANDLERS: dict[str, Callable[[ResponsesDecoder, _Event], Iterator[Event]]] = {
     "response.created": ResponsesDecoder._nothing,
     "response.queued": ResponsesDecoder._nothing,
     "response.in_progress": ResponsesDecoder._nothing,
-    _ADDED: ResponsesDecoder._item_added,
+    ADDED: ResponsesDecoder._item_added,
     "response.output_item.done": ResponsesDecoder._item_done,
     "response.content_part.added": ResponsesDecoder._part_added,
     "response.content_part.done": ResponsesDecoder._part_done,
@@ -328,13 +305,13 @@ _HANDLERS: dict[str, Callable[[ResponsesDecoder, _Event], Iterator[Event]]] = {
 
 def _words(event: _Event) -> str:
     if not isinstance(event.delta, str):
-        raise MalformedAnswer(f"{_WHAT} has a delta that is no text")
+        raise MalformedAnswer(f"{WHAT} has a delta that is no text")
     return event.delta
 
 
-def _failure(dialect: OpenAIResponses, data: bytes) -> AttemptError:
+def failure_of(dialect: OpenAIResponses, data: bytes) -> AttemptError:
     """The error that a failed response, or an error event, stands for. Both its flat and its nested form are read."""
-    value = decode_json(msgspec.json.decode, data, _WHAT)
+    value = decode_json(msgspec.json.decode, data, WHAT)
     response = value.get("response")
     holder = response if isinstance(response, dict) else value
     inner = holder.get("error") if isinstance(holder.get("error"), dict | str) else holder
@@ -343,60 +320,3 @@ def _failure(dialect: OpenAIResponses, data: bytes) -> AttemptError:
     if type(status) is not int or not 400 <= status < 600:
         status = complaint.status
     return attempt_error(complaint, dialect=dialect.name, status=status)
-
-
-class ResponsesPassRelay(PassRelay):
-    """Passes events on, unknown ones too."""
-
-    __slots__ = ("_dialect",)
-
-    def __init__(self, dialect: OpenAIResponses) -> None:
-        super().__init__(dialect)
-        self._dialect = dialect
-
-    def feed(self, data: bytes) -> bytes:
-        # Whole events that are all content: look, count, pass the same bytes.
-        if self._plain and data.endswith(b"\n\n") and data.find(b"\r") < 0:
-            events = data[:-2].split(b"\n\n")
-            for event in events:
-                start = event.find(b"\n") + 1 if event.startswith(b"event: ") else 0
-                if not event.startswith(b"data: {", start) or event.find(b"\n", start) >= 0:
-                    break
-                try:
-                    kind = _decode_type(event[start + 6 :]).type
-                except BAD_JSON as error:
-                    raise MalformedAnswer(f"{_WHAT} is not what the dialect promises: {error}") from error
-                if not kind.endswith(".delta"):
-                    break
-            else:
-                self.content_events += len(events)
-                return data
-        return super().feed(data)
-
-    def _take(self, block: bytes) -> bytes:
-        name, data = parse_event(block)
-        if data is None or (not data.startswith(b"{") and data.strip() == b"[DONE]"):
-            return block
-        event = decode_json(_decode_seen, data, _WHAT)
-        kind = event.type or name.decode("utf-8", "replace")
-        if kind in _FAILURES:
-            raise _failure(self._dialect, data)
-        if kind.endswith(".delta") or kind == _IMAGE or (kind == _ADDED and _begins_call(event.item)):
-            self.content_seen = True
-            self.content_events += 1
-        elif kind in _ENDS:
-            self._close(kind, event.response)
-        return block
-
-    def _close(self, kind: str, raw: msgspec.Raw) -> None:
-        response = decode_json(_decode_head, raw, _WHAT)
-        response.status = kind.rpartition(".")[2]
-        if response.usage is not None:
-            self.usage = neutral_usage(response.usage)
-        self.finish_reason = finish_of(response)
-        self.content_seen = True
-        self.complete = True
-
-
-def _begins_call(item: _SeenItem | None) -> bool:
-    return item is not None and item.type not in _SILENT_ITEMS

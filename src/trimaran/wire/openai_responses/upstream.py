@@ -38,7 +38,7 @@ from trimaran.wire.effort import effort_of
 from trimaran.wire.json_tool import JSON_TOOL
 from trimaran.wire.media import data_url
 from trimaran.wire.openai_responses.items import ORIGIN
-from trimaran.wire.openai_tools import check_tool_names, strictness
+from trimaran.wire.openai_tools import LONGEST_CALL_ID, OWN_PROVIDERS, check_tool_names, strictness
 
 __all__ = ["encode_members"]
 
@@ -62,10 +62,6 @@ _TAKES = _COUNTED | {
 _HINTS = frozenset({"cache"})
 _COUNT_HINTS = _HINTS | (_TAKES - _COUNTED)
 """None of them changes how many tokens there are."""
-_OWN_PROVIDERS = frozenset({"openai", "azure_openai"})
-"""Their reasoning items mean nothing without the state."""
-_LONGEST_ID = 40
-"""What OpenAI takes for the id of a call."""
 _NAMES = {"application/pdf": "document.pdf", "text/plain": "document.txt", "text/markdown": "document.md"}
 
 
@@ -121,7 +117,7 @@ def _tools(request: ChatRequest, target: Target, body: dict[str, Any], refusals:
             }
             for place, tool in enumerate(request.tools)
         ]
-        if target.provider in _OWN_PROVIDERS:
+        if target.provider in OWN_PROVIDERS:
             check_tool_names(request.tools, refusals)
         if any(tool.cache for tool in request.tools):
             notes.omit(refusals.name("cache"))
@@ -220,7 +216,7 @@ class _Writer:
     """Turns to items; keeps what it learns on the way."""
 
     def __init__(self, target: Target, refusals: Refusals, notes: Notes) -> None:
-        self._own = target.provider in _OWN_PROVIDERS
+        self._own = target.provider in OWN_PROVIDERS
         self._refusals = refusals
         self._notes = notes
         self.reasons = False
@@ -273,7 +269,7 @@ class _Writer:
             output = ""
         elif len(output) == 1 and output[0]["type"] == "input_text":
             output = output[0]["text"]
-        call_id = fitting_id(part.call_id, _LONGEST_ID)
+        call_id = fitting_id(part.call_id, LONGEST_CALL_ID)
         items.append({"type": "function_call_output", "call_id": call_id, "output": output})
 
     def _assistant(self, message: Message, items: list[dict[str, Any]]) -> None:
@@ -295,7 +291,7 @@ class _Writer:
             elif isinstance(part, ToolCall):
                 speak()
                 self._mark(part.cache)
-                call_id = fitting_id(part.id, _LONGEST_ID)
+                call_id = fitting_id(part.id, LONGEST_CALL_ID)
                 items.append(
                     {"type": "function_call", "call_id": call_id, "name": part.name, "arguments": part.arguments}
                 )
@@ -309,6 +305,7 @@ class _Writer:
         speak()
 
     def _reasoning(self, part: Reasoning) -> dict[str, Any] | None:
+        # OpenAI's own reasoning items mean nothing without the state.
         if part.origin != ORIGIN or (self._own and not part.state):
             self._notes.omit("reasoning")
             return None
