@@ -182,8 +182,8 @@ class Told:
             if out.get(penalty) == 0:
                 out[penalty] = None
         control = out.get("reasoning")
-        if control is not None and control.show == "auto":
-            # Chat servers show what the model thinks unasked.
+        if control is not None and (control.show == "auto" or control.effort == "none"):
+            # Chat servers show what the model thinks unasked; who does not think has nothing to show.
             out["reasoning"] = control = msgspec.structs.replace(control, show="")
         if control is not None and not (control.effort or control.budget_tokens or control.adaptive or control.show):
             out["reasoning"] = None
