@@ -33,7 +33,7 @@ from trimaran.gateway.admission import check_origin, client_limits
 from trimaran.gateway.keyring import Identity
 from trimaran.gateway.pages import health, models_page, readiness
 from trimaran.types import ServerLimits
-from trimaran.wire import DIALECTS, Dialect, client_status
+from trimaran.wire import DIALECTS, ChatDialect, Dialect, client_status
 
 if TYPE_CHECKING:
     from trimaran.gateway.server import HttpServer
@@ -254,6 +254,7 @@ class Connection(asyncio.Protocol):
         request_id = call.inbound.request_id
         if self._streaming:
             # Head and content are out: an error event in place of the end marker, then nothing more on this connection.
+            assert isinstance(self._dialect, ChatDialect)
             event = self._dialect.write_stream_error(error, request_id)
             self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(event), event))
             self._close = True

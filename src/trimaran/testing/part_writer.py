@@ -6,12 +6,14 @@ closed when the next piece belongs to another part; parts without pieces are ope
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from trimaran.testing.exchange import Part, Reply
 
 __all__ = ["PartWriter"]
 
 
-class PartWriter:
+class PartWriter(ABC):
     """Base of a dialect's writer; subclasses say what opening, a piece and closing are in bytes (perhaps none)."""
 
     __slots__ = ("_left", "_open", "_place", "_reply", "part")
@@ -25,17 +27,17 @@ class PartWriter:
         self._left = 0
         self._open = False
 
+    @abstractmethod
     def open_part(self, part: Part) -> bytes:
         """Events before a part's first piece."""
-        raise NotImplementedError
 
+    @abstractmethod
     def delta(self, piece: str) -> bytes:
         """The event of one piece of the open part."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close_part(self, part: Part) -> bytes:
         """Events after a part's last piece."""
-        raise NotImplementedError
 
     def piece(self, piece: str) -> bytes:
         """See :class:`~trimaran.testing.dialect.AnswerWriter`."""

@@ -213,10 +213,6 @@ class Dialect(ABC):
         """Usage and neutral finish reason of a whole answer. Raises :class:`MalformedAnswer`, or what an error in the
         body stands for."""
 
-    def pass_relay(self, envelope: Envelope) -> StreamRelay:
-        """A relay whose input and output are both in this dialect. Only for dialects that stream."""
-        raise NotImplementedError
-
     def without_foreign_state(self, body: bytes) -> bytes:
         """``body`` without reasoning whose state is wrapped (see :mod:`trimaran.wire.state`). The same object when there
         is none."""
@@ -258,10 +254,6 @@ class Dialect(ABC):
     def write_error(self, error: TrimaranError, request_id: str) -> bytes:
         """A JSON body. The provider's own body passes untouched where it refused the request in this dialect."""
 
-    def write_stream_error(self, error: TrimaranError, request_id: str) -> bytes:
-        """An SSE event that tells a client its stream ends here, incomplete. No end marker may follow it."""
-        raise NotImplementedError
-
 
 class Conversational(Dialect):
     """A dialect whose requests are conversations, so that they can be translated."""
@@ -281,7 +273,15 @@ class Conversational(Dialect):
 
 
 class ChatDialect(Conversational):
-    """A dialect that answers with text, reasoning and tool calls, whole or streamed."""
+    """A dialect that answers with text, reasoning and tool calls, whole or streamed. No other one streams."""
+
+    @abstractmethod
+    def pass_relay(self, envelope: Envelope) -> StreamRelay:
+        """A relay whose input and output are both in this dialect."""
+
+    @abstractmethod
+    def write_stream_error(self, error: TrimaranError, request_id: str) -> bytes:
+        """An SSE event that tells a client its stream ends here, incomplete. No end marker may follow it."""
 
     def takes_format(self, wanted: ResponseFormat, target: Target) -> bool:
         """Whether ``target`` can be held to this format in this dialect. Where not, a tool may stand for it."""

@@ -55,6 +55,7 @@ class Translation(msgspec.Struct):
 
     def relay(self, *, created_s: int | None = None) -> StreamRelay:
         """A relay for the stream of one answer; ``created_s`` as in :meth:`answer`."""
+        assert isinstance(self.dialect, ChatDialect)
         return self.dialect.pass_relay(self.envelope)
 
 

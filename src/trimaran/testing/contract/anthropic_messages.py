@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trimaran.testing.contract.anthropic_session import ANTHROPIC_MESSAGES, AnthropicSession, streamed, unary, user
+from trimaran.testing.contract.failures import add_failures
 from trimaran.testing.contract.material import (
     CALENDAR_SCHEMA,
     PDF,
@@ -423,35 +424,7 @@ def context_too_long(session: AnthropicSession) -> Any:
     return session.error(model=session.named("sim-small-context"), messages=user("too long " * 100))
 
 
-@ANTHROPIC_MESSAGES.check(simulated=True, portable=True)
-def rate_limited(session: AnthropicSession) -> Any:
-    """429 stays 429."""
-    return session.error(model=session.named("sim-rate-limited"))
-
-
-@ANTHROPIC_MESSAGES.check(simulated=True, portable=True)
-def rate_limited_stream(session: AnthropicSession) -> Any:
-    """429 before a stream starts is an ordinary 429."""
-    return session.error(model=session.named("sim-rate-limited"), stream=True)
-
-
-@ANTHROPIC_MESSAGES.check(simulated=True, portable=True)
-def server_error(session: AnthropicSession) -> Any:
-    """5xx stays 5xx."""
-    return session.error(model=session.named("sim-server-error"))
-
-
-@ANTHROPIC_MESSAGES.check(simulated=True, portable=True)
-def overloaded(session: AnthropicSession) -> Any:
-    """503 stays 5xx."""
-    return session.error(model=session.named("sim-overloaded"))
-
-
-@ANTHROPIC_MESSAGES.check(simulated=True, portable=True)
-def timeout(session: AnthropicSession) -> Any:
-    """The client's own timeout works."""
-    with session.impatient() as client:
-        return session.error(client, model=session.named("sim-silent"))
+add_failures(ANTHROPIC_MESSAGES, AnthropicSession.error)
 
 
 @ANTHROPIC_MESSAGES.check(simulated=True, portable=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from trimaran.testing.contract.failures import add_failures
 from trimaran.testing.contract.material import (
     CALENDAR_SCHEMA,
     PDF,
@@ -478,35 +479,7 @@ def context_too_long(session: ResponsesSession) -> Any:
     return session.error(model=session.named("sim-small-context"), input="too long " * 100)
 
 
-@OPENAI_RESPONSES.check(simulated=True, portable=True)
-def rate_limited(session: ResponsesSession) -> Any:
-    """429 stays 429."""
-    return session.error(model=session.named("sim-rate-limited"))
-
-
-@OPENAI_RESPONSES.check(simulated=True, portable=True)
-def rate_limited_stream(session: ResponsesSession) -> Any:
-    """429 before a stream starts is an ordinary 429."""
-    return session.error(model=session.named("sim-rate-limited"), stream=True)
-
-
-@OPENAI_RESPONSES.check(simulated=True, portable=True)
-def server_error(session: ResponsesSession) -> Any:
-    """5xx stays in its class."""
-    return session.error(model=session.named("sim-server-error"))
-
-
-@OPENAI_RESPONSES.check(simulated=True, portable=True)
-def overloaded(session: ResponsesSession) -> Any:
-    """503 stays in its class."""
-    return session.error(model=session.named("sim-overloaded"))
-
-
-@OPENAI_RESPONSES.check(simulated=True, portable=True)
-def timeout(session: ResponsesSession) -> Any:
-    """The client's own timeout works."""
-    with session.impatient() as client:
-        return session.error(client, model=session.named("sim-silent"))
+add_failures(OPENAI_RESPONSES, ResponsesSession.error)
 
 
 @OPENAI_RESPONSES.check(simulated=True, portable=True)
