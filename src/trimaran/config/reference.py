@@ -17,7 +17,7 @@ __all__ = ["json_schema", "markdown", "walk"]
 _INTRODUCTION = f"""\
 # Configuration
 
-<!-- Written by scripts/generate_reference.py from the declarations in src/trimaran/config/settings.py. -->
+<!-- Written by scripts/generate_reference.py from the declarations in src/trimaran/config/settings/. -->
 
 Trimaran needs no configuration: without a file it serves what the credentials in the environment reach. `trimaran init`
 writes a commented file to start from, `trimaran serve --config trimaran.yaml` uses it; `{FILE_VARIABLE}` names it, too.

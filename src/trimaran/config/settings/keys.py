@@ -1,0 +1,97 @@
+"""Who may ask, and who pays."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from trimaran.config.kinds import DIGEST, EXACT_NAME, NAME, SECRET, TAG, name
+from trimaran.config.setting import Listing, Refused, Setting, Table
+from trimaran.types import DEFAULT_TENANT, Secret
+
+__all__ = ["KeyConfig"]
+
+
+class KeyConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's key. Only its digest is kept; ``key`` is ``None`` in a loaded configuration."""
+
+    key: Annotated[
+        Secret | None,
+        Setting(
+            kind=SECRET,
+            what="The key that clients send, as a reference. Either this or `digest`.",
+            why="The easiest way where a secret store already fills the environment.",
+            reason="a key must be chosen by you",
+            default="none",
+        ),
+    ] = None
+    digest: Annotated[
+        bytes,
+        Setting(
+            kind=DIGEST,
+            what="The SHA-256 digest of the key. Either this or `key`.",
+            why="The file and this process then never see the key itself.",
+            reason="a key must be chosen by you",
+            default="of `key`",
+        ),
+    ] = b""
+    tenant: Annotated[
+        str,
+        Setting(
+            kind=name(NAME, expected="a tenant's name", example="acme"),
+            what="Who pays for what the key is used for.",
+            why="The tenant stands on every row of the ledger.",
+            reason="most installations have one",
+        ),
+    ] = DEFAULT_TENANT
+    tags: Annotated[
+        dict[str, str],
+        Setting(
+            kind=Table(
+                TAG, key=NAME, key_expected="a tag's name", expected="tags", example='tags: {cost_center: "42"}'
+            ),
+            what="What spend is grouped by.",
+            why="`trimaran spend --by tag:NAME` reads them.",
+            reason="groups are yours to choose",
+            default="none",
+        ),
+    ] = {}
+    models: Annotated[
+        tuple[str, ...],
+        Setting(
+            kind=Listing(
+                name(EXACT_NAME, expected="a public model's name", example="chat"),
+                expected="a list of public models",
+                example="[chat]",
+            ),
+            what="The models it may call.",
+            why="A key for one application should not open the dearest model.",
+            reason="a key that can do nothing surprises more",
+            default="all models",
+        ),
+    ] = ()
+    budget: Annotated[
+        None,
+        Setting(
+            kind=Refused(
+                "remove it; a budget that is not enforced would be worse than none. limits.max_cost bounds a request"
+            ),
+            what="What the key may spend in a period.",
+            why="Spend must be bounded by whoever answers for it.",
+            reason="not part of this version",
+        ),
+    ] = None
+    rpm: Annotated[
+        None,
+        Setting(
+            kind=Refused("remove it; a rate limit that is not enforced would be worse than none"),
+            what="Requests per minute.",
+            why="One client must not starve the others.",
+            reason="not part of this version",
+        ),
+    ] = None
+
+    def __repr__(self) -> str:
+        # The digest of a weak key is as good as the key.
+        return f"KeyConfig(tenant={self.tenant!r}, tags={self.tags!r}, models={self.models!r})"
