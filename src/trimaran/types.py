@@ -20,6 +20,9 @@ import msgspec
 __all__ = [
     "DEFAULT_TENANT",
     "FEATURES",
+    "PERIODS",
+    "UNITS",
+    "Allowance",
     "Capabilities",
     "KeyRecord",
     "Limits",
@@ -110,6 +113,10 @@ class Usage(msgspec.Struct, array_like=True):
     reasoning_tokens: int = 0
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
+    web_searches: int = 0
+    """Searches that the provider ran on the web and charges one by one."""
+    file_searches: int = 0
+    """The same in files that it keeps."""
 
 
 class PriceTier(msgspec.Struct, frozen=True, array_like=True):
@@ -145,6 +152,14 @@ class TokenPrice(msgspec.Struct, frozen=True):
     tiers: tuple[PriceTier, ...]
     request: int = 0
     """Pico-dollars for each request, on top of the tokens."""
+    services: dict[str, tuple[PriceTier, ...]] = {}
+    """By service tier, in neutral words (``flex``, ``priority``, ``batch``), where it differs from the standard one."""
+    web_search: int | None = None
+    """Pico-dollars for one search on the web; ``None`` is unknown."""
+    file_search: int | None = None
+    """The same in files that the provider keeps."""
+    valid_from: str = ""
+    """ISO date (UTC) from which it holds; empty: since ever."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +244,40 @@ class ModelPolicy(msgspec.Struct, frozen=True):
     weights: tuple[float, ...] = ()
     """One for each target, where the strategy is ``weighted``."""
     slo: Slo = Slo()
+    on_cut: str = "error"
+    """What becomes of a stream that breaks after content: ``error``, ``restart`` (answers up to ``hold_bytes`` are held
+    back, so that they can be asked for again whole), ``continue`` (another target goes on from what was said)."""
+    hold_bytes: int = 64 * 1024
+    failover_on: tuple[str, ...] = ()
+    """Codes of refusals that are taken to another target although they are about the request: ``content_refused``,
+    ``context_too_long``."""
+    fallbacks: tuple[str, ...] = ()
+    """Public models whose targets are asked, in this order, when none of this model's is left."""
+
+
+UNITS = ("usd", "tokens", "requests")
+PERIODS = ("minute", "hour", "day", "week", "month", "total")
+"""Of UTC; a week begins on Monday. ``total`` never ends."""
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """How much may be used in each period: of money it is a budget, of tokens and requests a limit.
+
+    Hard: what may still be used is reserved by its bound before it is sent, so that the sum is never passed.
+    """
+
+    id: str
+    """``key:team-a:usd/month``, ``tenant:acme:requests/minute``, ``tag:cost_center=42:usd/day``."""
+    scope: str
+    """``key``, ``tenant`` or ``tag``."""
+    name: str
+    """The key's id, the tenant, or ``NAME=VALUE`` of the tag."""
+    unit: str
+    """One of :data:`UNITS`."""
+    limit: int
+    """Nano-dollars, tokens or requests."""
+    period: str
+    """One of :data:`PERIODS`."""
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
@@ -241,6 +290,10 @@ class KeyRecord(msgspec.Struct, frozen=True):
     tags: tuple[tuple[str, str], ...] = ()
     models: tuple[str, ...] = ()
     """Models it may call; empty means all."""
+    expires_ns: int | None = None
+    """Wall clock; from then on it is refused. ``None``: never."""
+    allowances: tuple[str, ...] = ()
+    """Ids of all that bind it: its own, its tenant's, its tags'."""
 
 
 class ServerLimits(msgspec.Struct, frozen=True):
@@ -276,6 +329,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By provider: further header names and values for its requests. The values are secrets, too."""
     keys: tuple[KeyRecord, ...] = ()
     require_key: bool = False
+    allowances: tuple[Allowance, ...] = ()
+    anonymous_allowances: tuple[str, ...] = ()
+    """Of those who need no key: the default tenant's."""
+    on_ledger_failure: str = "serve"
+    """What to do with requests while attempts cannot be journalled: ``serve`` or ``refuse``."""
     default_limits: Limits = Limits()
     server: ServerLimits = ServerLimits()
     bare_names: bool = False

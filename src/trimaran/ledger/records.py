@@ -26,6 +26,7 @@ __all__ = [
     "OPEN",
     "REJECTED",
     "STATUSES",
+    "CapacityUsed",
     "PriceUsed",
     "Record",
     "Settled",
@@ -74,6 +75,8 @@ class Started(msgspec.Struct, array_like=True, tag=1, gc=False):
     snapshot: int = 0
     """Version of the configuration that decided."""
     worker: int = 0
+    fallback_model: str = ""
+    """The public model whose target this is, where it is not ``model`` itself that was tried."""
 
 
 class Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
@@ -100,6 +103,8 @@ class Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
     """From sending to the end."""
     usage: Usage | None = None
     cost_nanos: int | None = None
+    service_tier: str = ""
+    """The tier that served it, in neutral words; empty: the standard one, or not told."""
 
 
 class PriceUsed(msgspec.Struct, array_like=True, tag=3, gc=False):
@@ -109,7 +114,31 @@ class PriceUsed(msgspec.Struct, array_like=True, tag=3, gc=False):
     price: TokenPrice
 
 
-Record = Started | Settled | PriceUsed
+class CapacityUsed(msgspec.Struct, array_like=True, tag=4, gc=False):
+    """Replicas of a pool stood ready for a time, whether asked or not: what own capacity costs, to be shared among the
+    attempts that it answered. Written by whoever runs or adopts the pool, for each minute or change."""
+
+    pool: str
+    """Its provider's name in targets: attempts with this provider ran on it."""
+    from_ns: int
+    until_ns: int
+    replicas: int
+    offer: str = ""
+    """What is rented for one replica: ``p5.48xlarge``."""
+    platform: str = ""
+    region: str = ""
+    purchase_option: str = "on_demand"
+    """``on_demand``, ``spot``, ``committed_1y``, ``committed_3y``."""
+    hourly_nanos: int | None = None
+    """Nano-dollars for one replica and hour; ``None`` is unknown, never free."""
+    amortised_hourly_nanos: int = 0
+    """The part of ``hourly_nanos`` that is an earlier payment spread over its term."""
+    source: str = ""
+    as_of: str = ""
+    simulated: bool = False
+
+
+Record = Started | Settled | PriceUsed | CapacityUsed
 
 
 def encode_tags(tags: Iterable[tuple[str, str]] | Mapping[str, str]) -> str:

@@ -35,7 +35,7 @@ _NOT_A_RECORD = (
 Row = list[Any]
 Values = Sequence[Any]
 
-_STARTED, _SETTLED, _PRICE_USED = 1, 2, 3
+_STARTED, _SETTLED, _PRICE_USED, _CAPACITY_USED = 1, 2, 3, 4
 
 
 def _blank(kind: type[Started | Settled]) -> Row:
@@ -52,10 +52,11 @@ _UNKNOWN = tuple(_BLANK[_STARTED][5:15])
 
 _CONTEXT = "key_id, tags, model, target, provider, upstream_model, dialect_in, dialect_out, stream, simulated"
 _OUTCOME = "status, http_status, error_code, finish_reason, price_version, estimated"
-_START = "bound_nanos, input_tokens_estimate, max_output_tokens, why, snapshot, worker"
+_START = "bound_nanos, input_tokens_estimate, max_output_tokens, why, snapshot, worker, fallback_model"
 _END = (
     "settled_ns, outcome, reason, ttft_us, latency_us, input_tokens, output_tokens, cached_read_tokens, "
-    "cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, cost_nanos"
+    "cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, web_searches, "
+    "file_searches, cost_nanos, service_tier"
 )
 _KEY = "request_id, attempt, tenant, context, started_ns"
 
@@ -72,7 +73,13 @@ def _upsert(columns: str, update: str) -> str:
 _WHOLE = f"INSERT OR REPLACE {_insert('attempt_rows', f'{_KEY}, {_START}, {_END}')}"
 _OPENED = _upsert(f"{_KEY}, {_START}", f"tenant, context, started_ns, {_START}")
 _CLOSED = _upsert(f"{_KEY}, {_END}", _END)
-_PRICE = "INSERT OR IGNORE INTO price_versions (target, version, source, as_of, price) VALUES (?, ?, ?, ?, ?)"
+_PRICE = f"INSERT OR IGNORE {_insert('price_versions', 'target, version, source, as_of, price, valid_from')}"
+_CAPACITY = "INSERT OR IGNORE " + _insert(
+    "capacity",
+    "pool, from_ns, until_ns, replicas, offer, platform, region, purchase_option, hourly_nanos, amortised_hourly_nanos, "
+    "source, as_of, simulated",
+)
+_CAPACITY_LENGTH = 14
 
 
 class RowWriter:
@@ -121,6 +128,7 @@ class RowWriter:
         whole: list[Values] = []
         closed: list[Values] = []
         prices: list[Values] = []
+        capacity: list[Values] = []
         bad = 0
         newest = self.newest_ns
         for payload in payloads:
@@ -131,7 +139,7 @@ class RowWriter:
             elif kind == _SETTLED:
                 if len(row) < _SETTLED_LENGTH:
                     row = _padded(row)
-                end = (row[3], outcomes[tuple(row[5:11])], *row[11:14], *_usage(row[14]), row[15])
+                end = (row[3], outcomes[tuple(row[5:11])], *row[11:14], *_usage(row[14]), row[15], row[16])
                 begin = started.pop((row[1], row[2]), None)
                 if begin is None:
                     # Its Started is in another batch, whose values the upsert keeps; or it is lost, and then this is
@@ -143,6 +151,9 @@ class RowWriter:
             elif kind == _PRICE_USED:
                 prices.append(_price(payload))
                 continue
+            elif kind == _CAPACITY_USED:
+                capacity.append(row[1:_CAPACITY_LENGTH])
+                continue
             else:
                 bad += 1
                 continue
@@ -153,6 +164,7 @@ class RowWriter:
         execute(_OPENED, [(*_key(row, contexts), *row[15:_STARTED_LENGTH]) for row in started.values()])
         execute(_CLOSED, closed)
         execute(_PRICE, prices)
+        execute(_CAPACITY, capacity)
         self.newest_ns = newest
         return bad
 
@@ -203,4 +215,11 @@ def _usage(usage: list[int] | None) -> Sequence[int | None]:
 def _price(payload: bytes) -> Values:
     record = msgspec.msgpack.decode(payload, type=PriceUsed)
     price = record.price
-    return (record.target, price.version, price.source, price.as_of, msgspec.json.encode(price).decode())
+    return (
+        record.target,
+        price.version,
+        price.source,
+        price.as_of,
+        msgspec.json.encode(price).decode(),
+        price.valid_from,
+    )

@@ -115,5 +115,44 @@ LEFT JOIN outcomes o ON o.id = r.outcome;
 """
 """Audio tokens. They are NULL in older rows: nobody counted them."""
 
-MIGRATIONS = (_V1, _V2)
+_V3 = """
+ALTER TABLE attempt_rows ADD COLUMN web_searches INTEGER;
+ALTER TABLE attempt_rows ADD COLUMN file_searches INTEGER;
+ALTER TABLE attempt_rows ADD COLUMN service_tier TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempt_rows ADD COLUMN fallback_model TEXT NOT NULL DEFAULT '';
+ALTER TABLE price_versions ADD COLUMN valid_from TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE capacity (
+    pool TEXT NOT NULL,              -- the provider's name in targets
+    from_ns INTEGER NOT NULL,
+    until_ns INTEGER NOT NULL,
+    replicas INTEGER NOT NULL,
+    offer TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    region TEXT NOT NULL,
+    purchase_option TEXT NOT NULL,
+    hourly_nanos INTEGER,            -- of one replica; NULL: unknown, never free
+    amortised_hourly_nanos INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    as_of TEXT NOT NULL,
+    simulated INTEGER NOT NULL,
+    PRIMARY KEY (pool, from_ns, offer, region, purchase_option)
+) STRICT, WITHOUT ROWID;
+
+DROP VIEW attempts;
+CREATE VIEW attempts AS
+SELECT r.request_id, r.attempt, r.tenant, c.key_id, c.tags, c.model, r.fallback_model, c.target, c.provider,
+    c.upstream_model, c.dialect_in, c.dialect_out, c.stream, c.simulated, r.started_ns, r.settled_ns, r.snapshot,
+    r.worker, r.why, r.bound_nanos, r.input_tokens_estimate, r.max_output_tokens,
+    COALESCE(o.status, 'open') AS status, o.http_status, o.error_code, o.finish_reason, r.reason,
+    r.ttft_us, r.latency_us, r.input_tokens, r.output_tokens, r.cached_read_tokens, r.cache_write_tokens,
+    r.cache_write_1h_tokens, r.reasoning_tokens, r.audio_input_tokens, r.audio_output_tokens, r.web_searches,
+    r.file_searches, r.service_tier, r.cost_nanos, o.price_version, o.estimated
+FROM attempt_rows r
+JOIN contexts c ON c.id = r.context
+LEFT JOIN outcomes o ON o.id = r.outcome;
+"""
+"""Searches, service tiers, fallback models and own capacity."""
+
+MIGRATIONS = (_V1, _V2, _V3)
 """``PRAGMA user_version`` counts how many of them a file has had."""

@@ -114,6 +114,10 @@ class AttemptRow(msgspec.Struct):
     cost_nanos: int | None
     price_version: str | None
     estimated: bool | None
+    fallback_model: str = ""
+    web_searches: int | None = None
+    file_searches: int | None = None
+    service_tier: str = ""
     price: TokenPrice | None = None
 
 
