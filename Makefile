@@ -4,10 +4,10 @@ PYTHON ?=
 ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-CODE := src tests scripts $(wildcard bench)
+CODE := src tests scripts $(wildcard bench chaos fuzz)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deep check format bench lock clean
+.PHONY: help demo test test-deep check format bench chaos fuzz lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,9 +39,15 @@ format: $(STAMP) ## Rewrite the code in the house format
 bench: $(STAMP) ## CPU per request, latency and memory beside named peers
 	@$(BIN)/python -m bench $(ARGS)
 
+fuzz: $(STAMP) ## A million bent inputs: HTTP, streams, JSON, configuration (ARGS=--seed N)
+	@$(BIN)/python -m fuzz $(ARGS)
+
+chaos: $(STAMP) ## Ten minutes of load, failing providers and killed processes; then the books are checked
+	@$(BIN)/python -m chaos $(ARGS)
+
 lock: ## Maintainers: write requirements/*.txt from pyproject.toml (ARGS=--upgrade moves the pins)
 	@scripts/lock $(ARGS)
 
 clean: ## Remove the environment and what tools left behind
 	rm -rf "$(VENV)" build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info
-	find src tests $(wildcard bench) -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests $(wildcard bench chaos fuzz) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,12 +6,15 @@ What genai-prices says is kept: the order of its models, its match clauses, its 
 holds for the whole request) and its empty prices (*unknown*). What changes is the form: dollars per million tokens
 become integer pico-dollars per token, and each clause becomes one short string that is cheap to evaluate.
 
-* A dated price is taken as it stands on ``--date``; prices that start later are kept in ``later``.
+* A dated price is taken as it stands on ``--date``; prices that start later are kept in ``later``, and all their days in
+  ``changes``.
+* Prices by service tier (``flex``, ``priority``), of batches and of Anthropic's fast mode stand in ``services``, under the
+  neutral words of :class:`trimaran.types.TokenPrice`. ``fast`` is OpenAI's later word for ``priority``.
 * A price that varies with the time of day is taken at its dearest hour, and the row carries the caveat ``time_of_day``.
 * A price finer than one pico-dollar is rounded up (caveat ``rounded``); float noise below 1e-12 USD per million is not
   taken for a price.
-* What this table cannot express (hours of audio, cached audio, images, web searches, service tiers, batch) is named in
-  ``caveats``, never dropped in silence.
+* What this table cannot express (hours of audio, cached audio, images, routes) is named in ``caveats``, never dropped in
+  silence.
 
 ``--check`` writes nothing and exits 1 when the committed file differs.
 """
@@ -22,7 +25,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -55,6 +58,20 @@ KINDS = (
 )
 """Columns of a tier, after ``above_input_tokens``."""
 
+FEES = {"web_search": "web_searches_kcount", "file_search": "storage_searches_kcount"}
+"""What is charged by the call."""
+
+SERVICES = {
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+    "batch": {"processing": "batch"},
+    "fast": {"speed": "fast"},
+}
+"""Neutral word and what genai-prices calls it."""
+
+SAME_AS = {"default": None, "fast": "priority"}
+"""Values of ``service_tier`` that mean another one; ``None``: the standard price."""
+
 PICO_PER_USD_PER_MTOK = 10**6
 PICO_PER_USD_PER_KCOUNT = 10**9
 NOISE = Decimal("1e-12")
@@ -83,6 +100,8 @@ def tiers_of(prices: genai.ModelPrice, caveats: set[str]) -> tuple[Tiers | None,
     """Rows of one tier table (``None`` when the price is unknown) and pico-dollars per request."""
     known = {key: value for key, value in prices.__dict__.items() if value is not None}
     per_request = known.pop("requests_kcount", None)
+    for key in FEES.values():
+        known.pop(key, None)
     caveats.update(key for key in known if key not in KINDS)
     if "input_mtok" not in known:
         return None, 0
@@ -136,12 +155,76 @@ def on_day(model: genai.ModelInfo, day: date, caveats: set[str]) -> tuple[Tiers 
     return dearest(tables), max(request for _, request in found)
 
 
+def extras_on(model: genai.ModelInfo, day: date, caveats: set[str]) -> dict[str, Any]:
+    """Prices by service tier, fees by the call and the day since when, as they stand on ``day``."""
+    noon = datetime.combine(day, time(12), UTC)
+    extras: dict[str, Any] = {}
+    services = {}
+    for name, context in SERVICES.items():
+        active = [variant for variant in model.price_variants or () if variant.when == context and holds(variant, day)]
+        if not active:
+            continue
+        if any(isinstance(getattr(entry, "constraint", None), genai.TimeOfDateConstraint) for entry in entries(model)):
+            raise SystemExit(f"{model.id}: a service tier whose price varies with the hour")
+        tiers, request = tiers_of(model.get_prices(noon, context), caveats)
+        if tiers is not None and request == tiers_of(model.get_prices(noon), caveats)[1]:
+            services[name] = tiers
+        else:
+            caveats.add(f"by_{name}")
+    if services:
+        extras["services"] = services
+    for name, key in FEES.items():
+        found = [getattr(prices, key) for prices in standing(model, day)]
+        fees = [pico(fee, PICO_PER_USD_PER_KCOUNT, caveats) for fee in found if isinstance(fee, Decimal)]
+        if fees and len(fees) == len(found):
+            extras[name] = max(fees)
+        elif any(fee is not None for fee in found):
+            caveats.add(key)
+    since = [start for start in start_dates(model) if start <= day]
+    if since:
+        extras["from"] = max(since).isoformat()
+    return extras
+
+
+def standing(model: genai.ModelInfo, day: date) -> list[genai.ModelPrice]:
+    """The standard prices of that day: several where they vary with the hour."""
+    if isinstance(model.prices, genai.ModelPrice):
+        return [model.prices]
+    return [
+        model.get_prices(datetime.combine(day, time(hour, 30 * half), UTC)) for hour in range(24) for half in range(2)
+    ]
+
+
+def entries(model: genai.ModelInfo) -> list[Any]:
+    """The conditional prices, none where the price is unconditional."""
+    return model.prices if isinstance(model.prices, list) else []
+
+
+def holds(variant: Any, day: date) -> bool:
+    """Whether a variant is in force."""
+    if isinstance(variant.constraint, genai.TimeOfDateConstraint):
+        raise SystemExit(f"a variant that varies with the hour: {variant}")
+    return variant.constraint is None or variant.constraint.start_date <= day
+
+
+def check_variants(model: genai.ModelInfo, day: date, caveats: set[str]) -> None:
+    """Caveats for variants that the table has no word for; stops where a word has come to mean something else."""
+    by_tier = {v.when["service_tier"]: v.prices for v in model.price_variants or () if set(v.when) == {"service_tier"}}
+    for variant in model.price_variants or ():
+        if variant.when in SERVICES.values():
+            continue
+        word = variant.when.get("service_tier", "") if len(variant.when) == 1 else ""
+        if word not in SAME_AS:
+            caveats.update(f"by_{key}" for key in variant.when)
+        elif variant.prices != (by_tier[same] if (same := SAME_AS[word]) else genai.ModelPrice()):
+            raise SystemExit(f"{model.id}: the service tier {word!r} has prices of its own")
+
+
 def start_dates(model: genai.ModelInfo) -> Iterable[date]:
     """Days on which this model's price changes."""
-    if isinstance(model.prices, list):
-        for entry in model.prices:
-            if isinstance(entry.constraint, genai.StartDateConstraint):
-                yield entry.constraint.start_date
+    for entry in (*entries(model), *(model.price_variants or ())):
+        if isinstance(entry.constraint, genai.StartDateConstraint):
+            yield entry.constraint.start_date
 
 
 def clause(match: Any) -> Any:
@@ -175,15 +258,17 @@ def disjuncts(match: Any) -> list[Any]:
 
 
 def row_of(model: genai.ModelInfo, day: date) -> list[Any]:
-    """``[id, match, tiers, request, context_tokens, caveats, later]``, empty tail cut."""
+    """``[id, match, tiers, request, context_tokens, caveats, later, extras]``, empty tail cut."""
     caveats: set[str] = set()
     table, request = on_day(model, day, caveats)
     later = [
-        [start.isoformat(), *on_day(model, start, caveats)] for start in sorted(set(start_dates(model))) if start > day
+        [start.isoformat(), *on_day(model, start, caveats), extras_on(model, start, caveats)]
+        for start in sorted(set(start_dates(model)))
+        if start > day
     ]
-    for variant in model.price_variants or ():
-        caveats.update(f"by_{key}" for key in variant.when)
-    row = [model.id, disjuncts(model.match), table, request, model.context_window or 0, sorted(caveats), later]
+    extras = extras_on(model, day, caveats)
+    check_variants(model, day, caveats)
+    row = [model.id, disjuncts(model.match), table, request, model.context_window or 0, sorted(caveats), later, extras]
     while len(row) > 3 and not row[-1]:
         row.pop()
     return row
@@ -199,7 +284,11 @@ def derive(day: date) -> str:
         "table": f"genai-prices-{version('genai-prices')}",
         "as_of": day.isoformat(),
         "licence": "MIT; derived from data copyright (c) Pydantic Services Inc. 2025 to present",
-        "row": "id, match, tiers, pico-dollars per request, context tokens, caveats, later [from, tiers, per request]",
+        "changes": sorted(
+            {d.isoformat() for p in genai_providers for m in p.models for d in start_dates(m) if d > day}
+        ),
+        "row": "id, match, tiers, pico-dollars per request, context tokens, caveats, later [from, tiers, per request, "
+        "extras], extras {services: tiers by service tier, web_search and file_search: pico-dollars per call, from}",
         "tier": "above_input_tokens, then pico-dollars per token: " + ", ".join(COLUMNS),
     }
     lines = ["{", *(f"{compact(key)}:{compact(value)}," for key, value in head.items()), '"providers":{']

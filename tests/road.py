@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from trimaran.dispatch.call import Call, Inbound
+from trimaran.dispatch.call import Call
 from trimaran.dispatch.dispatcher import Dispatcher
+from trimaran.dispatch.inbound import Inbound
 from trimaran.dispatch.memory import NoMetrics
 from trimaran.dispatch.ports import Exchange
 from trimaran.dispatch.runtime import Route, TargetRuntime
@@ -72,6 +73,8 @@ class Upstream:
 
 
 class Journal:
+    healthy = True
+
     def __init__(self) -> None:
         self.records: list[object] = []
 

@@ -31,7 +31,7 @@
     │       └── ContentRefused       client     never         content policy
     ├── DeadlineExceeded             504        the whole request's deadline
     ├── CostCapExceeded              402        no further attempt fits under the request's cost cap
-    └── AllAttemptsFailed            502        also a RuntimeError; lists every attempt
+    └── AllAttemptsFailed            502        also a RuntimeError; lists every attempt, and has their status if all have one
 
 Not retryable unless the class says so. ``retry`` is a :class:`Retry`; ``sent`` tells whether the provider may have
 processed (and billed) the request. A message says what was wrong, where, and what to do instead, and never holds a secret.
@@ -380,6 +380,11 @@ class AllAttemptsFailed(TrimaranError, RuntimeError):
         count = "the only attempt" if len(attempts) == 1 else f"all {len(attempts)} attempts"
         super().__init__(f"{count} failed: {lines}")
         self.attempts = tuple(attempts)
+        statuses = {error.status for _, error in attempts}
+        if len(statuses) == 1:
+            # Clients act on it: they wait after a 429, and try again after a 503.
+            self.status = statuses.pop()
+        self.retry_after_s: float | None = getattr(self.last, "retry_after_s", None)
 
     @property
     def last(self) -> TrimaranError:

@@ -191,8 +191,8 @@ class Limits(msgspec.Struct, frozen=True):
 
     deadline_s: float = 600.0
     connect_s: float = 5.0
-    ttft_s: float = 60.0
-    idle_s: float = 60.0
+    ttft_s: float = 30.0
+    idle_s: float = 30.0
     max_attempts: int = 4
     max_cost_nanos: int | None = None
 
@@ -336,6 +336,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """What to do with requests while attempts cannot be journalled: ``serve`` or ``refuse``."""
     default_limits: Limits = Limits()
     server: ServerLimits = ServerLimits()
+    day: str = ""
+    """ISO date (UTC) whose prices it holds; empty: that of the catalogue's table."""
     bare_names: bool = False
     """Whether a model's own name (``gpt-4o-mini``) is served, too, by the wildcard whose provider the catalogue names."""
     warnings: tuple[str, ...] = ()

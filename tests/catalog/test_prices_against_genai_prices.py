@@ -23,11 +23,19 @@ from genai_prices.data_snapshot import get_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimaran.catalog import bound_nanos, cost_nanos, model_facts, price_table_version, token_price
+from trimaran.catalog import bound_nanos, cost_nanos, dearest_rates, model_facts, price_table_version, token_price
 from trimaran.types import Usage
 
 ROOT = Path(__file__).parents[2]
 AS_OF = price_table_version().split("@")[1]
+CONTEXTS: dict[str, dict[str, str] | None] = {
+    "": None,
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+    "batch": {"processing": "batch"},
+    "fast": {"speed": "fast"},
+}
+"""Our service tiers in the judge's words."""
 DAY = datetime.combine(datetime.fromisoformat(AS_OF).date(), time(12), UTC)
 
 
@@ -89,8 +97,10 @@ def usages(draw: st.DrawFn) -> Usage:
     return Usage(total, output, cached, written, draw(st.integers(0, written)), thought, heard, spoken)
 
 
-def judged_usd(provider: str, name: str, usage: Usage, when: datetime, both: int = 0) -> Decimal:
-    """``both``: how many of the cached tokens are audio."""
+def judged_usd(
+    provider: str, name: str, usage: Usage, when: datetime, both: int = 0, service: str = "", fees: bool = False
+) -> Decimal:
+    """``both``: how many of the cached tokens are audio. ``fees``: its searches count."""
     return calc_price(
         GenaiUsage(
             input_tokens=usage.input_tokens,
@@ -102,10 +112,12 @@ def judged_usd(provider: str, name: str, usage: Usage, when: datetime, both: int
             input_audio_tokens=usage.audio_input_tokens,
             output_audio_tokens=usage.audio_output_tokens,
             cache_audio_read_tokens=both,
+            **({"web_searches": usage.web_searches, "storage_searches": usage.file_searches} if fees else {}),
         ),
         name,
         provider_id=provider,
         genai_request_timestamp=when,
+        price_context=CONTEXTS[service],
     ).total_price
 
 
@@ -122,7 +134,61 @@ def assert_same_amount(provider: str, name: str, usage: Usage, when: datetime, o
     hours = range(24) if "time_of_day" in facts.caveats else [12]
     exact = max(judged_usd(provider, name, usage, when.replace(hour=hour)) for hour in hours) * 10**9
     slack = Decimal(usage.input_tokens + usage.output_tokens) / 1000 if "rounded" in facts.caveats else Decimal("1e-6")
-    assert math.ceil(exact - Decimal("1e-6")) <= cost_nanos(price, usage) <= math.ceil(exact + slack)
+    cost = cost_nanos(price, usage)
+    assert cost is not None
+    assert math.ceil(exact - Decimal("1e-6")) <= cost <= math.ceil(exact + slack)
+
+
+SERVED = [
+    (*model, service) for model in MODELS if (price := token_price(*model)) is not None for service in price.services
+]
+
+
+@given(st.sampled_from(SERVED), usages())
+def test_a_service_tier_costs_what_genai_prices_computes(model: tuple[str, str, str], usage: Usage) -> None:
+    provider, name, service = model
+    price, facts = token_price(provider, name), model_facts(provider, name)
+    assert price is not None
+    assert facts is not None
+    exact = judged_usd(provider, name, usage, DAY, service=service) * 10**9
+    slack = Decimal(usage.input_tokens + usage.output_tokens) / 1000 if "rounded" in facts.caveats else Decimal("1e-6")
+    cost = cost_nanos(price, usage, service)
+    assert cost is not None
+    assert math.ceil(exact - Decimal("1e-6")) <= cost <= math.ceil(exact + slack)
+
+
+def test_every_tier_of_genai_prices_is_in_the_table_or_named() -> None:
+    for provider in genai_providers:
+        for model in provider.models:
+            if judge(provider.id, model.id) != (provider.id, model.id):
+                continue
+            price, facts = token_price(provider.id, model.id), model_facts(provider.id, model.id)
+            assert facts is not None
+            for variant in model.price_variants or ():
+                began = variant.constraint is None or variant.constraint.start_date <= DAY.date()  # type: ignore[union-attr]
+                service = next((s for s, context in CONTEXTS.items() if context == variant.when), None)
+                if service is None or not began or price is None:
+                    continue
+                assert service in price.services or f"by_{service}" in facts.caveats, (provider.id, model.id, service)
+
+
+def test_a_search_costs_what_genai_prices_computes() -> None:
+    searched = Usage(1_234, 567, web_searches=3)
+    filed = Usage(1_234, 567, file_searches=2)
+    priced = 0
+    for provider, name in MODELS:
+        price = token_price(provider, name)
+        for usage, fee in ((searched, "web_search"), (filed, "file_search")):
+            if price is None or getattr(price, fee) is None:
+                continue
+            priced += 1
+            cost = cost_nanos(price, usage)
+            plain = cost_nanos(price, Usage(1_234, 567))
+            assert cost is not None
+            assert plain is not None
+            more = judged_usd(provider, name, usage, DAY, fees=True) - judged_usd(provider, name, usage, DAY)
+            assert abs(cost - plain - more * 10**9) <= 1
+    assert priced > 50
 
 
 @given(st.sampled_from(MODELS), usages())
@@ -152,7 +218,7 @@ def test_audio_that_is_cached_is_never_charged_at_less(
     price, facts = token_price(*model), model_facts(*model)
     assert price is not None
     assert facts is not None
-    ours, theirs = cost_nanos(price, usage), judged_usd(*model, usage, DAY, both) * 10**9
+    ours, theirs = cost_nanos(price, usage) or 0, judged_usd(*model, usage, DAY, both) * 10**9
     assert ours >= theirs
     if "cache_audio_read_mtok" not in facts.caveats and price.tiers[0].cached_read is None:
         assert ours == math.ceil(theirs - Decimal("1e-6")), "no discount on cached tokens: exact"
@@ -181,9 +247,18 @@ def test_an_announced_price_holds_from_its_day() -> None:
 @given(st.sampled_from(MODELS), usages(), st.integers(0, 50_000), st.integers(0, 50_000))
 def test_the_bound_is_never_below_the_cost(model: tuple[str, str], usage: Usage, more_in: int, more_out: int) -> None:
     price = token_price(*model)
-    if price is not None:
-        limits = usage.input_tokens + more_in, usage.output_tokens + more_out
-        assert bound_nanos(price, *limits) >= cost_nanos(price, usage)
+    if price is None:
+        return
+    searches = (2 if price.web_search is not None else 0), (3 if price.file_search is not None else 0)
+    usage.web_searches, usage.file_searches = searches
+    limits = usage.input_tokens + more_in, usage.output_tokens + more_out
+    for services in ((), *((name,) for name in price.services), tuple(price.services)):
+        bound = bound_nanos(price, dearest_rates(price, services, audio=True), *limits, *searches)
+        assert bound is not None
+        for service in ("", *services):
+            cost = cost_nanos(price, usage, service)
+            assert cost is not None
+            assert cost <= bound
 
 
 def test_the_committed_table_is_what_the_script_derives_from_the_pinned_package() -> None:

@@ -17,11 +17,15 @@ from hypothesis import strategies as st
 from trimaran.catalog import (
     bound_nanos,
     cost_nanos,
+    dearest_rates,
     format_usd,
     known_providers_of,
     model_facts,
+    next_price_change,
     price_from_usd,
+    stated_price,
     token_price,
+    tokens_nanos,
 )
 from trimaran.catalog.token_prices import _Provider, _Row
 from trimaran.errors import ConfigError
@@ -167,8 +171,112 @@ def test_audio_without_a_price_of_its_own_is_charged_as_text() -> None:
     assert cost_nanos(TIERED, spoken) == cost_nanos(TIERED, Usage(200_001, 5, 1, 3, 2, 2))
 
 
+def bound(price: TokenPrice, inputs: int, outputs: int, *, audio: bool = True, **searches: int) -> int:
+    """Over all services."""
+    found = bound_nanos(price, dearest_rates(price, price.services, audio=audio), inputs, outputs, **searches)
+    assert found is not None
+    return found
+
+
 def test_the_bound_reckons_with_audio() -> None:
-    assert bound_nanos(SPOKEN, 10, 3) == 10 * 30 + 3 * 40
+    assert bound(SPOKEN, 10, 3) == 10 * 30 + 3 * 40
+    assert bound(SPOKEN, 10, 3, audio=False) == 10 * 9 + 3 * 6
+
+
+SERVED = TokenPrice(
+    version="v",
+    source="s",
+    as_of="2026-01-01",
+    tiers=(PriceTier(0, 1_000, 2_000, 100),),
+    request=3_000,
+    services={
+        "flex": (PriceTier(0, 500, 1_000, 50),),
+        "priority": (PriceTier(0, 2_000, 4_000, 200), PriceTier(100, 9_000, 1_000)),
+    },
+    web_search=10_000_000,
+    file_search=2_500_000,
+)
+
+
+@pytest.mark.parametrize(
+    ("tier", "nanos"),
+    [
+        ("", 3 + 6 + 4 * 0.1 + 3 * 2),
+        ("standard", 3 + 6 + 4 * 0.1 + 3 * 2),
+        ("default", 3 + 6 + 4 * 0.1 + 3 * 2),
+        ("flex", 3 + 6 * 0.5 + 4 * 0.05 + 3),
+        ("priority", 3 + 6 * 2 + 4 * 0.2 + 3 * 4),
+    ],
+)
+def test_the_tier_that_served_it_has_its_own_prices(tier: str, nanos: float) -> None:
+    assert cost_nanos(SERVED, Usage(10, 3, 4), tier) == -(-int(nanos * 1000) // 1000)
+
+
+@pytest.mark.parametrize("tier", ["batch", "scale", "us", "whatever"])
+def test_a_tier_without_a_known_price_makes_the_cost_unknown(tier: str) -> None:
+    assert cost_nanos(SERVED, Usage(10, 3), tier) is None
+
+
+def test_searches_are_charged_one_by_one() -> None:
+    plain = cost_nanos(SERVED, Usage(10, 3))
+    assert plain is not None
+    assert cost_nanos(SERVED, Usage(10, 3, web_searches=2, file_searches=1)) == plain + 2 * 10_000 + 2_500
+    assert cost_nanos(SERVED, Usage(10, 3, web_searches=1), "flex") == 3 + 5 + 3 + 10_000
+    assert tokens_nanos(SERVED, Usage(10, 3, web_searches=2)) == plain
+    assert cost_nanos(TIERED, Usage(10, 3, web_searches=1)) is None
+    assert cost_nanos(TIERED, Usage(10, 3, file_searches=1)) is None
+
+
+def test_the_bound_takes_the_dearest_service_and_the_searches() -> None:
+    assert bound(SERVED, 100, 5) == 3 + 100 * 2 + 5 * 4
+    assert bound(SERVED, 101, 5) == 3 + 101 * 9 + 5
+    assert bound(SERVED, 101, 5, web_searches=2, file_searches=3) == 3 + 101 * 9 + 5 + 20_000 + 7_500
+    only = dearest_rates(SERVED, ("flex", "unheard of"), audio=False)
+    assert bound_nanos(SERVED, only, 101, 5) == 3 + 101 + 10
+    assert bound_nanos(TIERED, only, 1, 1, web_searches=1) is None
+    assert bound_nanos(TIERED, only, 1, 1, file_searches=1) is None
+
+
+def test_the_table_has_service_tiers_batches_and_fees() -> None:
+    price = token_price("openai", "gpt-5")
+    assert price is not None
+    rates = {name: (tiers[0].input, tiers[0].output) for name, tiers in price.services.items()}
+    assert rates == {"flex": (625_000, 5_000_000), "priority": (2_500_000, 20_000_000), "batch": (625_000, 5_000_000)}
+    assert (price.web_search, price.file_search) == (10_000_000_000, 2_500_000_000)
+    reseller = token_price("azure", "gpt-5")
+    assert reseller is not None
+    assert (reseller.tiers, reseller.services) == (price.tiers, {})
+    claude = token_price("anthropic", "claude-fable-5-2")
+    assert claude is not None
+    assert (claude.services["fast"][0].input, claude.services["batch"][0].input) == (16_000_000, 4_000_000)
+    assert claude.web_search == 10_000_000_000
+
+
+def test_flex_and_batches_are_never_dearer_than_the_standard() -> None:
+    # What a request with service_tier flex is bounded by, where the table has no price for it.
+    for provider, row in ROWS:
+        price = token_price(provider, row[0])
+        for name in ("flex", "batch") if price is not None else ():
+            assert price is not None
+            for cheap, plain in zip(price.services.get(name, ()), price.tiers, strict=False):
+                assert (cheap.input, cheap.output) <= (plain.input, plain.output), (provider, row[0], name)
+
+
+def test_announced_changes_have_their_days() -> None:
+    assert next_price_change(FILE["as_of"]) == FILE["changes"][0]
+    assert next_price_change(FILE["changes"][-1]) is None
+    days = {change[0] for _, row in ROWS if len(row) > 6 for change in row[6]}
+    assert sorted(days) == FILE["changes"]
+    assert all(FILE["as_of"] < day for day in days)
+
+
+def test_a_dated_price_says_since_when_it_holds() -> None:
+    now, then = token_price("google", "gemini-3.6-flash"), token_price("google", "gemini-3.6-flash", "2027-01-01")
+    assert now is not None
+    assert then is not None
+    assert (then.valid_from, then.tiers[0].input) == ("2027-01-01", 2 * now.tiers[0].input)
+    assert now.valid_from < FILE["as_of"]
+    assert then.services["batch"][0].input == 2 * now.services["batch"][0].input
 
 
 @given(st.tuples(*[st.integers(0, 40)] * 8))
@@ -187,7 +295,9 @@ def test_no_usage_costs_more_than_its_bound(counts: tuple[int, ...]) -> None:
         min(heard, total),
         min(spoken, output - thought),
     )
-    assert cost_nanos(SPOKEN, usage) <= bound_nanos(SPOKEN, total, output)
+    cost = cost_nanos(SPOKEN, usage)
+    assert cost is not None
+    assert cost <= bound(SPOKEN, total, output)
 
 
 @pytest.mark.parametrize(
@@ -212,12 +322,12 @@ def test_a_fraction_of_a_nano_dollar_is_rounded_up_once() -> None:
     assert cost_nanos(price, Usage(1, 1)) == 1
     assert cost_nanos(price, Usage(999, 1)) == 1
     assert cost_nanos(price, Usage(1000, 1)) == 2
-    assert bound_nanos(price, 0, 0) == 0
+    assert bound(price, 0, 0) == 0
 
 
 def test_the_bound_leaves_out_a_tier_that_cannot_be_reached() -> None:
-    assert bound_nanos(TIERED, 200_000, 10) == -(-(7_000 + 200_000 * 1_000 + 10 * 2_000) // 1000)
-    assert bound_nanos(TIERED, 200_001, 10) == -(-(7_000 + 200_001 * 9_000 + 10 * 6_000) // 1000)
+    assert bound(TIERED, 200_000, 10) == -(-(7_000 + 200_000 * 1_000 + 10 * 2_000) // 1000)
+    assert bound(TIERED, 200_001, 10) == -(-(7_000 + 200_001 * 9_000 + 10 * 6_000) // 1000)
 
 
 def test_a_stated_price_is_exact() -> None:
@@ -256,6 +366,17 @@ def test_a_changed_price_is_a_new_version() -> None:
         for usd in (None, 1, 2)
     }
     assert len(versions | heard) == 4
+
+
+def test_a_changed_service_fee_or_day_is_a_new_version_too() -> None:
+    tier, at = PriceTier(0, 1, 2), {"source": "s", "as_of": "2026-01-01"}
+    others: list[dict[str, Any]] = [
+        {}, {"services": {"flex": tier}}, {"services": {"priority": tier}}, {"services": {"flex": PriceTier(0, 1, 3)}},
+        {"web_search": 1}, {"file_search": 1}, {"web_search": 2}, {"valid_from": "2026-02-01"}, {"request": 1},
+    ]  # fmt: skip
+    versions = [stated_price(tier, **at, **other).version for other in others]
+    assert len(set(versions)) == len(others)
+    assert versions[0] == price_from_usd("0.000001", "0.000002", source="s", as_of="2026-01-01").version
 
 
 @pytest.mark.parametrize("usd", ["", "free", "-1", -0.1, float("nan"), "inf", 10**9, True, None, [1]])

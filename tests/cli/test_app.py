@@ -138,7 +138,10 @@ def test_without_a_command_it_shows_what_there_is(in_process) -> None:
         (["check", "--config", "absent.yaml"], "absent.yaml: no such file"),
         (["init", "absent/trimaran.yaml"], "absent/trimaran.yaml"),
         (["spend"], "there is no ledger yet"),
-        (["ledger", "0123"], "there is no ledger yet"),
+        (["ledger", "explain", "0123"], "there is no ledger yet"),
+        (["ledger", "status"], "there is no ledger yet"),
+        (["spend", "--tag", "team"], "NAME=VALUE"),
+        (["spend", "--json", "--csv"], "choose one"),
         (["spend", "--since", "soon"], "'soon'"),
     ],
 )
@@ -283,13 +286,33 @@ def test_ask_mock_as_json_and_then_the_bill(place: Place, in_process) -> None:
     assert "--mock" in err
 
     out, _ = in_process("spend", "--json", MINE=CANARY)
-    (row,) = json.loads(out)
+    report = json.loads(out)
+    (row,) = report["rows"]
     assert row["simulated_attempts"] == row["attempts"] == 1
-    assert row["cost_nanos"] == found["cost_nanos"]
-    out, err = in_process("ledger", found["request_id"])
-    assert found["target"] in out and "simulated" in err
-    _, err = in_process("ledger", "f" * 32, status=2)
-    assert "x-trimaran-request-id" in err
+    assert row["cost_nanos"] == found["cost_nanos"] == report["totals"][0]["total_nanos"]
+    out, _ = in_process("spend", "--by", "tenant,model", "--csv", MINE=CANARY)
+    assert out.splitlines()[0].startswith("tenant,model,simulated,requests")
+    out, _ = in_process("spend", "--focus", "--simulated", MINE=CANARY)
+    assert out.startswith("BilledCost,") and f",{found['target']}\n" in out
+    assert in_process("spend", "--focus", MINE=CANARY)[0].count("\n") == 1, "what is simulated is no charge"
+    _, err = in_process("spend", "--tenant", "nobody", MINE=CANARY)
+    assert "leave out the filters" in err
+    for request in (found["request_id"], found["request_id"] + "-1"):
+        out, err = in_process("ledger", "explain", request, MINE=CANARY)
+        assert found["target"] in out and "simulated" in err and "input x $" in out
+    out, _ = in_process("ledger", "explain", "--json", found["request_id"], MINE=CANARY)
+    assert json.loads(out)[0]["attempt"]["cost_nanos"] == found["cost_nanos"]
+    for request in ("f" * 32, found["request_id"] + "-2"):
+        _, err = in_process("ledger", "explain", request, status=2, MINE=CANARY)
+        assert "x-trimaran-request-id" in err
+    out, _ = in_process("ledger", "status", "--json", MINE=CANARY)
+    status = json.loads(out)
+    assert (status["attempts"], status["open_attempts"], status["waiting_records"], status["problem"]) == (1, 0, 0, "")
+    out, _ = in_process("ledger", "status", MINE=CANARY)
+    assert "newest attempt" in out
+    Path(status["store"]).write_bytes(b"no database" * 999)
+    out, _ = in_process("ledger", "status", status=1, MINE=CANARY)
+    assert "no SQLite database" in out
     kept = b"".join(file.read_bytes() for file in place.folder.rglob("*") if file.is_file())
     assert CANARY.encode() not in kept and b"42 * 37" not in kept
 

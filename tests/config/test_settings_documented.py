@@ -17,13 +17,14 @@ import msgspec
 import pytest
 import yaml
 
-from trimaran.config import Config, load_mapping
-from trimaran.config.reference import json_schema, markdown, walk
+from trimaran.config import SERVICES, Config, load_mapping
+from trimaran.config.reference import DESCRIBED_ELSEWHERE, json_schema, markdown, walk
 from trimaran.config.setting import Field, Group, fields_of
 from trimaran.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 ENV = {"HOME": "/users/someone", "MY_API_KEY": "k" * 20, "TEAM_TOKEN": "t" * 20, "TEAM_A_KEY": "a" * 20}
+ENV |= {"ALERT_URL": "https://hooks.example.com/services/T0/B0"}
 SETTINGS = list(walk())
 
 # What a configuration holds beside settings: where it came from and what was noticed on the way.
@@ -34,6 +35,7 @@ def structs() -> set[type[msgspec.Struct]]:
     found: set[type[msgspec.Struct]] = {Config}
     for _, field in SETTINGS:
         kind = getattr(field.setting.kind, "value", field.setting.kind)
+        kind = getattr(kind, "item", kind)
         if isinstance(kind, Group):
             found.add(kind.struct)
     return found
@@ -52,7 +54,7 @@ def test_each_setting_says_what_why_and_why_this_default(name: str, field: Field
     for text in (setting.what, setting.why):
         assert re.match(r"[A-Z`].*\.$", text), f"{name}: {text!r} is not a sentence"
     assert setting.reason
-    assert f"`{name}`" in markdown() or name.startswith("models.<name>.limits.")
+    assert f"`{name}`" in markdown() or name.startswith(DESCRIBED_ELSEWHERE)
 
 
 def test_what_is_not_a_setting_is_not_in_the_page() -> None:
@@ -61,10 +63,20 @@ def test_what_is_not_a_setting_is_not_in_the_page() -> None:
     assert set(headings) <= {name for name, _ in SETTINGS}
 
 
+PRICES = {"input": "1 USD/1M", "output": "1 USD/1M"}
 SMALLEST: dict[str, Any] = {
     "models": {"x": {"targets": ["openai/x"], "limits": {}}},
-    "providers": {"x": {"prices": {"x": {"input": "1 USD/1M", "output": "1 USD/1M"}}, "capabilities": {"x": {}}}},
+    "providers": {
+        "x": {
+            "prices": {"x": PRICES | dict.fromkeys(SERVICES, PRICES)},
+            "capabilities": {"x": {}},
+            "capacity": {"hourly": "1 USD"},
+        }
+    },
     "keys": {"x": {"key": "${MY_API_KEY}"}},
+    "tenants": {"x": {}},
+    "tags": {"x": {}},
+    "alerts": {},
     "limits": {},
     "server": {},
     "ledger": {},
@@ -87,6 +99,9 @@ def test_each_example_can_be_copied(name: str, field: Field) -> None:
         # They mean something beside their strategy only, and for targets of the model.
         section |= {"strategy": "weighted", "targets": list(written["weights"])}
     section |= written
+    if "x" in data["tags"]:
+        # A tag is named with its value.
+        data["tags"]["x=1"] = data["tags"].pop("x")
     load_mapping(data, ENV)
 
 
@@ -123,6 +138,18 @@ GOOD: list[dict[str, Any]] = [
     {"models": None, "server": None},
     {"server": {"port": 5000, "host": "127.0.0.1", "max_body": "10MiB", "workers": "${N:-2}"}},
     {"keys": {"a": {"key": "${MY_API_KEY}", "tags": {"n": 42, "b": True}, "models": ["x"]}}},
+    {"keys": {"a": {"key": "${MY_API_KEY}", "budget": "500 USD/month", "rpm": 600, "expires": "2027-01-31"}}},
+    {
+        "keys": {
+            "a": {"key": "${MY_API_KEY}", "budget": ["$1.5/day", "2M tokens / day"], "expires": "2027-01-31T18:00Z"}
+        }
+    },
+    {
+        "tenants": {"acme": {"budget": "10000 requests/day", "tpm": 10}},
+        "tags": {"cost_center=42": {"rpm": 1}, "a=b c": None},
+    },
+    {"alerts": {"webhook": "https://hooks.example.com/a?b=c", "thresholds": ["50%", "100%"]}},
+    {"alerts": {"webhook": "${ALERT_URL}", "thresholds": "90%"}},
     {"providers": {"p": {"base_url": "http://x", "prices": {"m": {"input": "1 USD/1M", "output": "$2/1M"}}}}},
     {"providers": {"p": {"dialects": "openai.chat", "capabilities": {"m": {"has": ["tools"], "reasoning": "effort"}}}}},
     {"providers": {"p": {"dialects": ["openai.chat"], "capabilities": {"m": None}}}},
@@ -138,7 +165,15 @@ BAD: list[dict[str, Any]] = [
     {"limits": {"deadline": "30"}},
     {"limits": {"max_cost": "5 USD/month"}},
     {"keys": {"a": {"key": "literal"}}},
-    {"keys": {"a": {"rpm": 1}}},
+    {"keys": {"a": {"key": "${MY_API_KEY}", "rpm": 0}}},
+    {"keys": {"a": {"key": "${MY_API_KEY}", "budget": "500 USD"}}},
+    {"keys": {"a": {"key": "${MY_API_KEY}", "budget": []}}},
+    {"keys": {"a": {"key": "${MY_API_KEY}", "budget": "5 EUR/month"}}},
+    {"keys": {"a": {"key": "${MY_API_KEY}", "expires": "soon"}}},
+    {"tenants": {"a b": {}}},
+    {"tags": {"cost_center": {}}},
+    {"alerts": {"webhook": "ftp://x"}},
+    {"alerts": {"thresholds": [50]}},
     {"pools": {}},
     {"providers": {"p": {"prices": {"m": {"input": "1"}}}}},
     {"providers": {"p": {"capabilities": {"m": {"has": ["vison"]}}}}},

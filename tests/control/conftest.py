@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from trimaran.control import Settings, Supervisor
 from trimaran.errors import ConfigError
-from trimaran.types import ModelPolicy, Snapshot, Target
+from trimaran.types import KeyRecord, ModelPolicy, Snapshot, Target
 
 FAKE_WORKER = str(Path(__file__).with_name("fake_worker.py"))
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -41,12 +42,19 @@ class FakeSource:
 
     def __init__(self, *files: str) -> None:
         self.files = files
+        self.databases: tuple[str, ...] = ()
+        self.keys: tuple[KeyRecord, ...] = ()
         self.error: ConfigError | None = None
         self.changes: dict[str, Any] = {}
         self.builds = 0
+        self.next_change_ns: int | None = None
+
+    def rekey(self, snapshot: Snapshot, version: int) -> Snapshot:
+        return msgspec.structs.replace(snapshot, version=version, keys=self.keys)
 
     def build(self, version: int) -> Snapshot:
         self.builds += 1
+        self.next_change_ns = None
         if self.error is not None:
             raise self.error
         return snapshot(version, **self.changes)

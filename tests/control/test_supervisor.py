@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from trimaran.errors import ConfigError, StartError
+from trimaran.types import KeyRecord
 
 from .conftest import SOURCE, FakeSource, Gateway, fetch, until
 
@@ -162,6 +164,19 @@ async def test_a_changed_file_is_taken_up(gateway: Start, tmp_path: Path) -> Non
     assert running.source.builds == 2
 
 
+async def test_prices_that_change_are_read_anew_on_their_day(gateway: Start, tmp_path: Path) -> None:
+    file = tmp_path / "trimaran.yaml"
+    file.write_text("one")
+    running = await gateway(source=FakeSource(str(file))).ready()
+    running.source.next_change_ns = time.time_ns()
+    await until(lambda: running.logged("configuration reloaded: version 2"))
+    # Not before it: the next reading is that of the changed file.
+    running.source.next_change_ns = time.time_ns() + 3_600 * 10**9
+    file.write_text("three")
+    await until(lambda: running.logged("configuration reloaded: version 3"))
+    assert running.lines.count("prices change today") == 1
+
+
 async def test_a_bad_reload_keeps_the_last_good_one_and_says_what_is_wrong(gateway: Start) -> None:
     running = await gateway().ready()
     running.source.error = ConfigError("unknown field 'modls'", where="trimaran.yaml:3")
@@ -180,6 +195,27 @@ async def test_a_bad_reload_keeps_the_last_good_one_and_says_what_is_wrong(gatew
     page = (await running.admin("/metrics"))[1]
     assert value(page, "trimaran_config_ok") == 1
     assert value(page, "trimaran_snapshot_version") == 2
+
+
+async def test_keys_are_taken_up_although_the_configuration_is_broken(gateway: Start) -> None:
+    running = await gateway().ready()
+    running.source.error = ConfigError("unknown field 'modls'")
+    running.source.keys = (KeyRecord("team-a", b"d" * 32),)
+    assert running.supervisor.reload() is False
+    await until(lambda: running.logged("the keys are taken up all the same: version 2, 1 models, 1 targets, 1 keys"))
+    await until(lambda: running.supervisor._fleet.workers[0].snapshot_version == 2)
+    assert running.supervisor.last_reload_error == "unknown field 'modls'"
+    # The same keys again are no news.
+    assert running.supervisor.reload() is False
+    assert running.supervisor.snapshot.version == 2
+
+
+async def test_a_database_that_appears_means_a_reload(gateway: Start, tmp_path: Path) -> None:
+    source = FakeSource()
+    source.databases = (str(tmp_path / "keys.sqlite3"),)
+    running = await gateway(source=source).ready()
+    (tmp_path / "keys.sqlite3").write_text("1")
+    await until(lambda: running.logged("configuration reloaded: version 2"))
 
 
 async def test_a_reload_that_opens_the_gateway_to_everybody_is_refused(gateway: Start) -> None:
@@ -291,6 +327,8 @@ async def test_no_secret_shows_anywhere(gateway: Start) -> None:
 class FakeLedger:
     def __init__(self) -> None:
         self.lag_records = 5
+        self.problem = "the database is away"
+        self.journal_bytes = 77
         self.calls: list[str] = []
 
     def start(self) -> None:
@@ -303,7 +341,10 @@ class FakeLedger:
 async def test_the_ledger_runs_beside_and_finishes_last(gateway: Start) -> None:
     ledger = FakeLedger()
     running = await gateway(options={"ledger": ledger}).ready()
-    assert value((await running.admin("/metrics"))[1], "trimaran_ledger_lag_records") == 5
+    page = (await running.admin("/metrics"))[1]
+    assert value(page, "trimaran_ledger_lag_records") == 5
+    assert (value(page, "trimaran_ledger_ok"), value(page, "trimaran_ledger_waiting_bytes")) == (0, 77)
+    assert '"ledger_problem":"the database is away"' in (await running.admin("/admin/state"))[1].replace(": ", ":")
     await running.stopped()
     assert ledger.calls == ["start", "stop"]
 

@@ -155,6 +155,15 @@ async def test_a_connection_the_target_wants_closed_is_not_kept() -> None:
         assert it.connections == 2
 
 
+async def test_a_declared_length_that_is_not_reached_is_a_cut_whatever_the_target_wants_of_the_connection() -> None:
+    async with target(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 20\r\n\r\nhalf", None) as it:
+        exchange, _ = it.send()
+        await asyncio.sleep(0.02)
+        it.writers[0].close()
+        await asyncio.wait_for(exchange.over.wait(), 5)
+        assert isinstance(exchange.error, StreamCut) and exchange.log[-1] == "error"
+
+
 async def test_an_idle_connection_grows_old() -> None:
     async with target(OK, OK) as it:
         await it.ask()

@@ -16,7 +16,7 @@ from road import Road, chat_answer, chat_chunk
 from trimaran.gateway.connection import Connection
 from trimaran.gateway.server import HttpServer
 from trimaran.ledger.ids import IdSource
-from trimaran.types import KeyRecord, ServerLimits
+from trimaran.types import KeyRecord, ModelPolicy, ServerLimits
 
 BODY = json.dumps({"model": "chat", "messages": [{"role": "user", "content": "hello"}]}).encode()
 
@@ -594,3 +594,36 @@ def test_what_is_not_served_is_no_missing_model(path: bytes) -> None:
     assert client.status == 404
     assert client.error["code"] != "model_not_found"
     assert ("stored" in str(client.error["message"])) == (path != b"/v1/nothing")
+
+
+def test_a_client_of_http_1_0_gets_its_stream_without_chunks_and_closed_at_the_end() -> None:
+    client = Client()
+    body = b'{"model":"chat","messages":[{"role":"user","content":"hi"}],"stream":true}'
+    head = b"POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: keep-alive\r\n"
+    client.send(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
+    sent = client.road.sent()
+    sent.head()
+    sent.event(chat_chunk({"content": "hi"}, "stop"))
+    sent.exchange.on_data(b"data: [DONE]\n\n")
+    assert client.status == 200
+    assert "transfer-encoding" not in client.headers and client.headers["connection"] == "close"
+    assert client.body.startswith(b"data: ") and client.body.endswith(b"data: [DONE]\n\n")
+    assert client.transport.closed
+
+
+def test_the_model_that_stood_in_is_named() -> None:
+    road = Road()
+    models = {
+        "chat": ModelPolicy("chat", "ordered", ("openai/a",), fallbacks=("spare",)),
+        "spare": ModelPolicy("spare", "ordered", ("openai/b",)),
+    }
+    client = Client(road, models=models)
+    client.post()
+    road.sent().whole({"error": {"message": "busy"}}, 503)
+    road.sent().whole(chat_answer())
+    assert client.headers["x-trimaran-model"] == "spare"
+    assert client.headers["x-trimaran-target"] == "openai/b"
+    client = Client(Road(), models=models)
+    client.post()
+    client.road.sent().whole(chat_answer())
+    assert "x-trimaran-model" not in client.headers

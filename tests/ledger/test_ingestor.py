@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -57,15 +58,45 @@ def test_trouble_is_logged_once_and_nothing_is_lost(tmp_path: Path, caplog: pyte
     ingestor = Ingestor(path, tmp_path / "journal")
     assert [ingestor.run_once() for _ in range(3)] == [None, None, None]
     assert "no SQLite database" in ingestor.problem
+    assert ingestor.journal_bytes > 100
+    assert "MB now" in caplog.text
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     path.unlink()
     result = ingestor.run_once()
     assert result is not None
     assert result.records == 10
-    assert ingestor.problem == ""
-    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+    assert (ingestor.problem, ingestor.journal_bytes) == ("", 0)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     ingestor.close()
     assert count(tmp_path) == 10
+
+
+def test_while_the_store_is_away_the_segments_are_synced_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = journal(tmp_path)
+    JournalWriter(tmp_path / "journal", "other", 65536).close()
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def spy(fd: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    (tmp_path / "ledger.db").mkdir()
+    ingestor = Ingestor(tmp_path / "ledger.db", tmp_path / "journal")
+    assert ingestor.run_once() is None
+    living, finished = (path.name for path in sorted((tmp_path / "journal").iterdir(), reverse=True))
+    assert synced == [finished, living, "journal"]
+    assert ingestor.run_once() is None
+    assert synced[3:] == [living, "journal"], "what is finished stays as it is"
+    writer.close()
+    (tmp_path / "ledger.db").rmdir()
+    synced.clear()
+    assert ingestor.run_once() is not None
+    assert synced == [], "what is taken in is synced by the store"
+    ingestor.close()
 
 
 def test_damage_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from trimaran.errors import StartError
 from trimaran.ledger import JournalWriter, PriceUsed, Record, Settled, Started, decode_tags, encode_tags
+from trimaran.ledger.journal_watch import JournalWatch
+from trimaran.ledger.records import CapacityUsed
 from trimaran.ledger.segments import HEADER_BYTES, SegmentReader, segment_paths
 from trimaran.types import PriceTier, TokenPrice, Usage
 
@@ -25,19 +27,22 @@ SMALL = 4096
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 counts = st.integers(0, 2**53)
-usages = st.builds(Usage, counts, counts, counts, counts, counts, counts)
+usages = st.builds(Usage, *[counts] * len(Usage.__struct_fields__))
 maybe = st.none() | counts
 started = st.builds(
     Started, text, st.integers(1, 99), counts, text, text, text, text, text, text, text, text, text,
-    st.booleans(), st.booleans(), maybe, counts, maybe, text, counts, counts,
+    st.booleans(), st.booleans(), maybe, counts, maybe, text, counts, counts, text,
 )  # fmt: skip
 settled = st.builds(
     Settled, text, st.integers(1, 99), counts, text, text, counts, text, text, text, st.booleans(), text, maybe, counts,
-    st.none() | usages, maybe,
+    st.none() | usages, maybe, text,
 )  # fmt: skip
 tiers = st.builds(PriceTier, counts, counts, counts, maybe, maybe, maybe, maybe)
 prices = st.builds(TokenPrice, text, text, text, st.tuples(tiers), counts)
-records = st.lists(started | settled | st.builds(PriceUsed, text, prices), max_size=40)
+capacity = st.builds(
+    CapacityUsed, text, counts, counts, counts, text, text, text, text, maybe, counts, text, text, st.booleans()
+)
+records = st.lists(started | settled | st.builds(PriceUsed, text, prices) | capacity, max_size=40)
 
 
 def read(directory: Path) -> list[Record]:
@@ -88,21 +93,19 @@ def test_a_full_segment_is_followed_by_the_next_and_unlocked(tmp_path: Path) -> 
     assert read(tmp_path) == batch
 
 
-def test_prepare_makes_the_next_segment_ahead_and_append_then_makes_none(
+def test_one_segment_always_stands_ready_and_append_then_makes_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = JournalWriter(tmp_path, "w", SMALL)
-    writer.append(settlement(0))
-    writer.prepare()
-    assert len(segment_paths(tmp_path)) == 1
-    while writer._position < 3_200:
-        writer.append(settlement(writer.written))
-    writer.prepare()
+    assert len(segment_paths(tmp_path)) == 1, "the start is not held up for it"
+    assert writer.prepare()
     assert len(segment_paths(tmp_path)) == 2
     fill_disk(monkeypatch)
-    while writer.written < 80:
-        assert writer.append(settlement(writer.written))
-    assert len(read(tmp_path)) == 80
+    count = 0
+    while len(segment_paths(tmp_path)) == 2 and writer._next is not None:
+        assert writer.append(settlement(count))
+        count += 1
+    assert len(read(tmp_path)) == count
 
 
 def test_a_record_that_is_not_committed_is_not_seen(tmp_path: Path) -> None:
@@ -197,30 +200,154 @@ def test_a_folder_that_is_a_file_is_said_plainly(tmp_path: Path) -> None:
         JournalWriter(tmp_path / "file", "w", SMALL)
 
 
-def test_a_disk_that_fills_up_loses_counted_records_and_recovers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Disk:
+    """A disk that can be full. Counts how often somebody asked for room."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room = -1
+        """Segments that still fit; negative: any number."""
+        self.asked = 0
+        self._allocate = os.posix_fallocate
+        monkeypatch.setattr(os, "posix_fallocate", self)
+
+    def __call__(self, fd: int, offset: int, length: int) -> None:
+        self.asked += 1
+        if self.room == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= 1
+        self._allocate(fd, offset, length)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def test_a_full_disk_shows_while_there_is_still_room(tmp_path: Path, disk: Disk) -> None:
+    writer = JournalWriter(tmp_path, "w", SMALL)
+    disk.room = 0
+    assert not writer.prepare()
+    assert not writer.healthy
+    assert "No space left on device" in writer.problem
+    assert writer.append(settlement(0)), "what runs can still be written down"
+    disk.room = -1
+    assert writer.prepare()
+    assert (writer.healthy, writer.problem, writer.backlog, writer.lost) == (True, "", 0, 0)
+    assert read(tmp_path) == [settlement(0)]
+
+
+def test_what_a_full_disk_does_not_take_waits_and_is_written_first(tmp_path: Path, disk: Disk) -> None:
+    writer = JournalWriter(tmp_path, "w", SMALL)
+    disk.room = 0
+    disk.asked = 0
+    written = [writer.append(settlement(n, "long" * (n % 30))) for n in range(100)]
+    assert not writer.healthy
+    assert disk.asked == 1, "the road pays for one attempt, the others wait for the timer"
+    assert sorted(written, reverse=True) == written, "none overtakes those that wait"
+    assert (writer.backlog, writer.lost, writer.written) == (written.count(False), 0, written.count(True))
+    assert writer.backlog_bytes > 0
+    assert not writer.prepare()
+    disk.room = 1
+    assert not writer.prepare(), "one segment holds only a part of it"
+    assert 0 < writer.backlog < written.count(False)
+    assert not writer.append(settlement(100)), "those that wait come first"
+    disk.room = -1
+    assert writer.prepare() or writer.prepare()
+    assert (writer.healthy, writer.problem) == (True, "")
+    assert (writer.backlog, writer.backlog_bytes, writer.lost) == (0, 0, 0)
+    assert writer.append(settlement(101))
+    writer.close()
+    assert read(tmp_path) == [settlement(n, "long" * (n % 30)) for n in range(100)] + [settlement(100), settlement(101)]
+
+
+def test_beyond_the_bound_records_are_lost_and_counted(tmp_path: Path, disk: Disk) -> None:
+    writer = JournalWriter(tmp_path, "w", SMALL)
+    writer.backlog_limit = 1_000
+    disk.room = 0
+    written = [writer.append(settlement(n)) for n in range(200)]
+    assert 0 < writer.backlog_bytes <= 1_000
+    assert writer.lost == written.count(False) - writer.backlog > 0
+    assert "No space left" in writer.problem
+    kept = written.count(True) + writer.backlog
+    disk.room = -1
+    writer.prepare()
+    assert read(tmp_path) == [settlement(n) for n in range(kept)]
+
+
+def test_a_long_backlog_does_not_hold_up_the_road_at_once(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimaran.ledger.journal._CATCH_UP_BYTES", 2_000)
+    writer = JournalWriter(tmp_path, "w", SMALL)
+    disk.room = 0
+    for number in range(300):
+        writer.append(settlement(number))
+    disk.room = -1
+    before, steps = writer.backlog_bytes, 0
+    while not writer.prepare():
+        assert 0 < before - writer.backlog_bytes < 2_100
+        before, steps = writer.backlog_bytes, steps + 1
+    assert steps > 3
+    assert read(tmp_path) == [settlement(n) for n in range(300)]
+
+
+def test_under_load_the_backlog_shrinks_between_beats(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimaran.ledger.journal._CATCH_UP_BYTES", 1)
+    writer = JournalWriter(tmp_path, "w", SMALL)
+    disk.room = 0
+    written = [writer.append(settlement(n)) for n in range(400)]
+    disk.room = -1
+    waited, count = writer.backlog, 400
+    assert waited > 300
+    assert not writer.prepare(), "it finds that there is room again"
+    while writer.backlog:
+        written.append(writer.append(settlement(count)))
+        count += 1
+        assert count < 1_000
+    assert count - 400 < waited / 2
+    assert written[-1], "it was written with the last that waited"
+    assert (read(tmp_path), writer.lost) == ([settlement(n) for n in range(count)], 0)
+
+
+@pytest.mark.parametrize("room", [0, 1, -1])
+def test_the_end_writes_what_waits_as_far_as_there_is_room(tmp_path: Path, disk: Disk, room: int) -> None:
+    writer = JournalWriter(tmp_path, "w", SMALL)
+    disk.room = 0
+    for number in range(200):
+        writer.append(settlement(number))
+    disk.room = room
+    writer.close()
+    assert writer.backlog == writer.backlog_bytes == 0
+    assert (writer.lost == 0) == (room == -1)
+    assert read(tmp_path) == [settlement(n) for n in range(200 - writer.lost)]
+
+
+def test_trouble_of_the_journal_is_said_once_and_so_is_its_end(
+    tmp_path: Path, disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer = JournalWriter(tmp_path, "w", SMALL)
-    calls = 0
-
-    def full(fd: int, offset: int, length: int) -> None:
-        nonlocal calls
-        calls += 1
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "posix_fallocate", full)
-        results = [writer.append(settlement(n)) for n in range(100)]
-        assert not writer.healthy
-        assert "No space left on device" in writer.problem
-        assert writer.lost == results.count(False) > 0
-        assert calls == 1, "the road pays for one attempt, the others wait for the timer"
-        assert not writer.prepare()
-    assert writer.prepare()
-    assert (writer.healthy, writer.problem) == (True, "")
-    assert writer.append(settlement(100))
-    kept = [n for n, written in enumerate(results) if written] + [100]
-    assert read(tmp_path) == [settlement(n) for n in kept]
+    writer.backlog_limit = 1_000
+    watch = JournalWatch(writer)
+    watch.prepare()
+    assert caplog.messages == []
+    disk.room = 0
+    for number in range(100):
+        writer.append(settlement(number))
+        watch.prepare()
+    assert writer.lost == 0 or "records are lost" in caplog.text
+    for number in range(200):
+        writer.append(settlement(number))
+        watch.prepare()
+    disk.room = -1
+    watch.prepare()
+    watch.prepare()
+    begun, lost, over, total = caplog.messages
+    assert "No space left on device" in begun
+    assert "records are lost, and counted from now on: no journal segment" in lost
+    assert "can be written again" in over
+    assert f"{writer.lost} records are lost" in total
 
 
 def test_a_record_that_cannot_be_written_is_lost_alone(tmp_path: Path) -> None:

@@ -132,16 +132,52 @@ def test_one_failure_in_five_does_not_open_it() -> None:
     assert breaker.circuit is CLOSED
 
 
-def test_it_stays_open_twice_as_long_each_time_up_to_a_cap() -> None:
-    breaker = opened()
-    open_s = [breaker.until - NOW]
-    for _ in range(8):
+def open_times(breaker: Breaker, count: int) -> list[float]:
+    found = [breaker.until - NOW]
+    for _ in range(count):
         at = breaker.until
         rules.trial_sent(breaker, at)
         rules.failed(breaker, at, at)
-        open_s.append(breaker.until - at)
-    doubled = [rules.OPEN_BASE_S * 2.0**n for n in range(9)]
-    assert open_s == pytest.approx([min(each, rules.OPEN_CAP_S) for each in doubled])
+        found.append(breaker.until - at)
+    return found
+
+
+def test_it_stays_open_for_longer_the_longer_the_outage_up_to_a_cap() -> None:
+    open_s = open_times(opened(), 40)
+    assert open_s[:2] == pytest.approx([rules.OPEN_BASE_S, rules.OPEN_SHORT_S])
+    outage_s = 0.0
+    for each in open_s:
+        assert each <= max(rules.OPEN_SHORT_S, rules.OUTAGE_SHARE * (outage_s - rules.OUTAGE_SHORT_S)) + 1e-6
+        outage_s += each
+    assert open_s == sorted(open_s)
+    assert open_s[-1] == rules.OPEN_CAP_S
+    assert sum(1 for at in open_s if at < rules.OPEN_CAP_S) <= 30, "a few trials on the way there"
+
+
+def test_what_only_an_operator_mends_stays_open_twice_as_long_each_time() -> None:
+    breaker = closed()
+    at, found = NOW, []
+    for _ in range(7):
+        rules.refused(breaker, at, at)
+        found.append(breaker.until - at)
+        at = breaker.until
+        rules.trial_sent(breaker, at)
+    doubled = [rules.OPERATOR_BASE_S * 2.0**n for n in range(7)]
+    assert found == pytest.approx([min(each, rules.OPERATOR_CAP_S) for each in doubled])
+
+
+@pytest.mark.parametrize(("held_s", "again"), [(rules.HELD_S + 1.0, True), (rules.HELD_S - 1.0, False)])
+def test_an_outage_goes_on_unless_the_target_held_for_a_while(held_s: float, again: bool) -> None:
+    breaker = opened()
+    open_times(breaker, 12)
+    back = breaker.until
+    rules.trial_sent(breaker, back)
+    rules.began(breaker, back, back)
+    down = back + held_s
+    for _ in range(rules.TRIP_CONSECUTIVE):
+        rules.failed(breaker, down, down)
+    assert breaker.circuit is OPEN
+    assert (breaker.until - down <= rules.OPEN_SHORT_S) == again
 
 
 def test_a_target_that_holds_lives_down_its_openings() -> None:
@@ -228,6 +264,39 @@ def test_rest_without_a_time_doubles_and_ends_with_an_answer() -> None:
     rules.ended(breaker, now, now)
     rules.rest(breaker, None, 0, now)
     assert breaker.rest_until - now == pytest.approx(rules.REST_BASE_S)
+
+
+def test_rest_without_a_time_is_spread_by_chance_and_a_stated_one_is_not() -> None:
+    spread = []
+    for u in (0.0, 0.5, 0.999):
+        breaker = closed()
+        rules.rest(breaker, None, 0, NOW, u)
+        spread.append(breaker.rest_until - NOW)
+        stated = closed()
+        rules.rest(stated, 7.0, 0, NOW, u)
+        assert stated.rest_until == NOW + 7.0
+    assert spread == pytest.approx([0.5, 1.0, 1.499])
+
+
+def test_an_answer_to_what_was_sent_before_a_rest_does_not_end_the_row() -> None:
+    breaker = closed()
+    rules.rest(breaker, None, 0, NOW)
+    rules.ended(breaker, NOW - 1.0, NOW + 0.5)
+    assert breaker.rests == 1
+    rules.ended(breaker, NOW + 1.0, NOW + 1.5)
+    assert breaker.rests == 0
+
+
+def test_after_a_rest_a_lone_target_takes_what_its_ramp_allows_and_soon_more() -> None:
+    breaker = closed()
+    breaker.ramp = rules.RAMP_DONE
+    rules.rest(breaker, 5.0, 8, NOW)
+    after = NOW + 5.0
+    assert rules.held_back(breaker, 3, after, 0.5) == 0.0
+    assert after < rules.held_back(breaker, 4, after, 0.5) <= after + 0.3
+    assert rules.held_back(breaker, 4, after + rules.RAMP_STEP_S, 0.5) == 0.0
+    assert rules.held_back(breaker, 200, after + 10 * rules.RAMP_STEP_S, 0.5) == 0.0, "nobody waits for ever"
+    assert rules.held_back(closed(), 200, NOW, 0.5) == 0.0, "a new target takes all that comes"
 
 
 def test_no_target_can_silence_itself_for_a_day() -> None:
@@ -319,3 +388,11 @@ def test_another_workers_trial_holds_ours_back() -> None:
     rules.merge(mine, Breaker(circuit=HALF_OPEN, epoch=3, until=NOW - 1.0, own_trial=True), NOW)
     assert admission(mine, 0, NOW)[0] is Verdict.REJECTED
     assert admission(mine, 0, NOW + rules.PEER_TRIAL_S + 0.1)[0] is Verdict.TRIAL
+
+
+def test_exchanges_do_not_put_off_a_trial_that_is_due() -> None:
+    mine = Breaker(circuit=OPEN, epoch=3, until=NOW)
+    for second in range(1, 6):
+        now = NOW + second
+        rules.merge(mine, Breaker(circuit=OPEN, epoch=3, until=now), now)
+    assert admission(mine, 0, NOW + 5.0, turn=2)[0] is Verdict.TRIAL

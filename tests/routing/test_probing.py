@@ -152,7 +152,7 @@ def test_with_nobody_else_a_trial_comes_soon_however_often_it_failed_before(worl
     w.warm({"a": 0.3, "b": 0.3})
     for name in "ab":
         w.break_down(name, ConnectFailed)
-    for _ in range(6):
+    for _ in range(40):
         w.now = max(w.target(name).breaker.until for name in "ab")
         for name in "ab":
             w.fail(name, ConnectFailed)

@@ -169,6 +169,15 @@ async def test_missing_end_marker(ask, dialect):
 
 
 @each_dialect
+async def test_open_end_holds_back_the_end_marker_and_the_end(ask, dialect):
+    raw, row = await fail(ask, dialect, True, "open_end")
+    assert (raw.end, row.outcome, row.tokens_sent) == ("open", "cancelled", 5)
+    assert not ended(dialect, raw)
+    assert "".join(content(dialect, raw)) == "one two three four five"
+    assert any(sign in raw.body.decode() for sign in DONE)
+
+
+@each_dialect
 async def test_missing_end_marker_is_no_fault_of_a_unary_answer(ask, dialect):
     raw, row = await fail(ask, dialect, False, "missing_end_marker")
     assert (raw.end, row.outcome) == ("complete", "completed")

@@ -32,6 +32,7 @@ BEHAVIOURS = {
     "only tools": Behaviour(call_tools=True),
     "reasoning": Behaviour(reasoning_text="I think.", redacted_reasoning=True, text="So it is."),
     "refusal": Behaviour(refusal="No, never."),
+    "searched": Behaviour(web_searches=2, file_searches=1),
     "usage": Behaviour(input_tokens=100, cached_read_tokens=50, cache_write_tokens=20, audio_input_tokens=3),
 }
 

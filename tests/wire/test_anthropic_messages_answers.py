@@ -90,7 +90,7 @@ def test_every_kind_of_block_is_decoded() -> None:
         Usage(20, 20, 3, 7, 2, 4),
         service_tier="priority",
     )
-    assert MESSAGES.inspect(body) == (Usage(20, 20, 3, 7, 2, 4), "tool_calls")
+    assert MESSAGES.inspect(body) == (Usage(20, 20, 3, 7, 2, 4), "tool_calls", "priority")
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_a_format_that_cannot_be_held_is_left_out_of_a_count() -> None:
 
 def test_counts_are_read() -> None:
     assert COUNT.decode_count(b'{"input_tokens":7,"context_management":null}') == 7
-    assert COUNT.inspect(b'{"input_tokens":7}') == (None, "")
+    assert COUNT.inspect(b'{"input_tokens":7}') == (None, "", "")
     for body in (b"{}", b'{"input_tokens":"7"}', b"[]", b'{"input_tokens":null}'):
         with pytest.raises(MalformedAnswer):
             COUNT.decode_count(body)

@@ -234,4 +234,4 @@ def test_a_count_passes_and_comes_back() -> None:
     count = DIALECTS["anthropic.count_tokens"]
     made = translate(count, count.read(body_of()), target)
     assert json.loads(made.body)["model"] == "claude"
-    assert made.answer(b'{"input_tokens":7}') == (b'{"input_tokens":7}', None, "")
+    assert made.answer(b'{"input_tokens":7}') == (b'{"input_tokens":7}', None, "", "")

@@ -285,7 +285,7 @@ def test_answers_come_back_in_their_normal_form(answer: Answer) -> None:
     body = MESSAGES.encode_answer(answer, 0)
     wanted = normal_answer(answer)
     assert MESSAGES.decode_answer(body) == wanted
-    assert MESSAGES.inspect(body) == (answer.usage, wanted.finish_reason)
+    assert MESSAGES.inspect(body) == (answer.usage, wanted.finish_reason, wanted.service_tier)
 
 
 @given(answers())

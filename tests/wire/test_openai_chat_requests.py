@@ -654,7 +654,7 @@ def test_a_schema_is_emulated_where_the_model_cannot_be_held_to_one() -> None:
     assert CHAT.takes_format(ResponseFormat("json_object"), to)
     call = {"id": "c", "type": "function", "function": {"name": "json_answer", "arguments": '{"a":1}'}}
     answer = {"choices": [{"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}]}
-    out, _, reason = made.answer(json.dumps(answer).encode(), created_s=0)
+    out, _, reason, _ = made.answer(json.dumps(answer).encode(), created_s=0)
     choice = json.loads(out)["choices"][0]
     assert (choice["message"]["content"], choice["finish_reason"], reason) == ('{"a":1}', "stop", "stop")
 

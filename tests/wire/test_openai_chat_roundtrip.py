@@ -272,8 +272,8 @@ def normal_answer(answer: Answer) -> Answer:
 def test_answers_come_back_in_their_normal_form(answer: Answer, created_s: int) -> None:
     body = CHAT.encode_answer(answer, created_s)
     assert CHAT.decode_answer(body) == normal_answer(answer)
-    usage, reason = CHAT.inspect(body)
-    assert (usage, reason) == (answer.usage, normal_answer(answer).finish_reason)
+    normal = normal_answer(answer)
+    assert CHAT.inspect(body) == (answer.usage, normal.finish_reason, normal.service_tier)
 
 
 @given(answers())

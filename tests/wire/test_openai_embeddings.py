@@ -43,7 +43,7 @@ def test_only_the_model_changes() -> None:
 
 def test_an_answer_passes_and_its_usage_is_known(openai_sdk: Any) -> None:
     body = answer()
-    out, usage, reason = translate(EMBEDDINGS, EMBEDDINGS.read(BODY), SMALL).answer(body)
+    out, usage, reason, _ = translate(EMBEDDINGS, EMBEDDINGS.read(BODY), SMALL).answer(body)
     assert out is body
     assert (usage, reason) == (Usage(8), "")
     read = openai_sdk(out).embeddings.create(model="embed", input="a", encoding_format="float")

@@ -70,7 +70,7 @@ def test_the_same_dialect_passes() -> None:
     translation = translate(COUNT, COUNT.read(sent), GPT)
     assert json.loads(translation.body) == json.loads(sent) | {"model": "gpt"}
     answer = b'{"object":"response.input_tokens","input_tokens":12}'
-    assert translation.answer(answer) == (answer, None, "")
+    assert translation.answer(answer) == (answer, None, "", "")
 
 
 def test_counted_by_another_provider(openai_sdk: Any) -> None:
@@ -79,8 +79,8 @@ def test_counted_by_another_provider(openai_sdk: Any) -> None:
     assert (told["model"], told["system"]) == ("claude", "be kind")
     assert told["tools"][0]["name"] == "f"
     assert told["messages"][0]["content"][0]["type"] == "image"
-    answer, usage, reason = translation.answer(b'{"input_tokens":345}')
-    assert (usage, reason) == (None, "")
+    answer, *rest = translation.answer(b'{"input_tokens":345}')
+    assert rest == [None, "", ""]
     assert openai_sdk(answer).responses.input_tokens.count(model="m", input="hi").input_tokens == 345
 
 

@@ -115,7 +115,7 @@ def test_every_part_of_an_answer() -> None:
         logprobs=[LOGPROB],
         service_tier="standard",
     )
-    assert RESPONSES.inspect(body) == (USAGE, "tool_calls")
+    assert RESPONSES.inspect(body) == (USAGE, "tool_calls", "standard")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_every_part_of_an_answer() -> None:
     ],
 )
 def test_finish_reasons(output: list[Any], fields: dict[str, Any], reason: str) -> None:
-    assert RESPONSES.inspect(response(*output, **fields)) == (USAGE, reason)
+    assert RESPONSES.inspect(response(*output, **fields))[:2] == (USAGE, reason)
 
 
 @pytest.mark.parametrize(

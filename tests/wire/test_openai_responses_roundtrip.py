@@ -177,7 +177,7 @@ def test_an_answer_comes_back(answer: Answer) -> None:
     body = RESPONSES.encode_answer(answer, 5, ENVELOPE)
     told = _as_told(answer)
     assert RESPONSES.decode_answer(body) == told
-    assert RESPONSES.inspect(body) == (told.usage, told.finish_reason)
+    assert RESPONSES.inspect(body) == (told.usage, told.finish_reason, told.service_tier)
 
 
 def _stream(events: list[Event]) -> bytes:

@@ -384,8 +384,9 @@ def test_answers(client: ChatDialect, other: ChatDialect, data: st.DataObject) -
     answer.parts = given_by(other, answer.parts)
     asked = written(client, ChatRequest(model="m", messages=[Message("user", [Text("hi")])]))
     body = other.encode_answer(answer, 0)
-    out, usage, reason = translate(client, client.read(asked), at(other)).answer(body, created_s=0)
+    out, usage, reason, tier = translate(client, client.read(asked), at(other)).answer(body, created_s=0)
     source = other.decode_answer(body)
+    assert tier == source.service_tier
     assert (usage, reason) == (source.usage, source.finish_reason)
     seen, wanted = said(client.decode_answer(out)), said(source)
     assert (seen["parts"], seen["usage"]) == (wanted["parts"], wanted["usage"])

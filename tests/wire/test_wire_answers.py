@@ -34,7 +34,8 @@ REQUEST = b'{"model":"chat","max_tokens":9,"messages":[{"role":"user","content":
 def unary_answer(
     client: Any, target: Target, body: bytes, *, created_s: int | None = None
 ) -> tuple[bytes, Usage | None, str]:
-    return translate(client, client.read(REQUEST), target).answer(body, created_s=created_s)
+    """Body, usage and finish reason."""
+    return translate(client, client.read(REQUEST), target).answer(body, created_s=created_s)[:3]
 
 
 def chat_answer(**fields: Any) -> bytes:

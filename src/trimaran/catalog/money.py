@@ -8,12 +8,17 @@ audio, audio tokens are charged at it in full, and the cached ones are taken for
 what a provider bills that gives no discount on cached audio, and never less than what others bill; where they do, the
 table's row carries the caveat ``cache_audio_read_mtok``.
 
+A service tier (flex, priority, batch, fast) has prices of its own, for the whole attempt. One that served an answer and
+has no known price makes the cost *unknown*: the standard price would be too much for flex and too little for priority,
+and a budget keeps what it has reserved. The same holds for a search whose fee is unknown.
+
 ``Decimal`` appears only in :func:`price_from_usd`, which runs when a configuration is read.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
 import msgspec
@@ -21,7 +26,23 @@ import msgspec
 from trimaran.errors import ConfigError
 from trimaran.types import PriceTier, TokenPrice, Usage
 
-__all__ = ["bound_nanos", "cost_nanos", "format_usd", "price_from_usd"]
+__all__ = [
+    "STANDARD_TIERS",
+    "Rates",
+    "bound_nanos",
+    "cost_nanos",
+    "dearest_rates",
+    "format_usd",
+    "price_from_usd",
+    "stated_price",
+    "tokens_nanos",
+]
+
+STANDARD_TIERS = frozenset({"", "auto", "standard", "default", "on_demand"})
+"""Words for the tier whose prices are a model's own. ``on_demand`` is Groq's (https://console.groq.com/docs/service-tiers)."""
+
+Rates = tuple[tuple[int, int, int], ...]
+"""``(above_input_tokens, input, output)``, by the first: the dearest price of any token once the prompt is longer."""
 
 _PICO_PER_NANO = 1000
 _PICO_PER_USD = 10**12
@@ -32,14 +53,38 @@ _DEAREST_USD = 10**6
 Usd = str | int | float | Decimal
 
 
-def cost_nanos(price: TokenPrice, usage: Usage) -> int:
-    """What the attempt cost, in nano-dollars, rounded up once.
+def cost_nanos(price: TokenPrice, usage: Usage, service_tier: str = "") -> int | None:
+    """What the attempt cost, in nano-dollars, rounded up once; ``None`` where that is unknown.
 
-    ``cache_write_1h_tokens`` are a part of ``cache_write_tokens``. Parts that add up to more than their whole (a
-    provider that reports them apart) are each charged at their own price, and the rest of the whole is taken as zero.
-    Audio that is cached is charged as audio, once: see the module's note.
+    ``service_tier`` is the one that served it, in neutral words. ``cache_write_1h_tokens`` are a part of
+    ``cache_write_tokens``. Parts that add up to more than their whole (a provider that reports them apart) are each
+    charged at their own price, and the rest of the whole is taken as zero. Audio that is cached is charged as audio, once:
+    see the module's note.
     """
-    tiers = price.tiers
+    tiers: tuple[PriceTier, ...] | None = price.tiers
+    if service_tier and service_tier not in STANDARD_TIERS:
+        tiers = price.services.get(service_tier)
+        if tiers is None:
+            return None
+    pico = price.request
+    if usage.web_searches:
+        if price.web_search is None:
+            return None
+        pico += usage.web_searches * price.web_search
+    if usage.file_searches:
+        if price.file_search is None:
+            return None
+        pico += usage.file_searches * price.file_search
+    assert tiers is not None
+    return -(-(pico + _tokens_pico(tiers, usage)) // _PICO_PER_NANO)
+
+
+def tokens_nanos(price: TokenPrice, usage: Usage) -> int:
+    """What the tokens of an attempt and the request itself cost at the standard prices: what a cost is predicted from."""
+    return -(-(price.request + _tokens_pico(price.tiers, usage)) // _PICO_PER_NANO)
+
+
+def _tokens_pico(tiers: tuple[PriceTier, ...], usage: Usage) -> int:
     tier = tiers[0]
     input_tokens = usage.input_tokens
     if len(tiers) > 1:
@@ -47,7 +92,7 @@ def cost_nanos(price: TokenPrice, usage: Usage) -> int:
             if input_tokens > candidate.above_input_tokens:
                 tier = candidate
     plain = tier.input
-    pico = price.request
+    pico = 0
     if usage.audio_input_tokens and tier.audio_input is not None:
         pico += usage.audio_input_tokens * tier.audio_input
         usage = _without_audio_input(usage)
@@ -76,8 +121,7 @@ def cost_nanos(price: TokenPrice, usage: Usage) -> int:
         spoken = usage.audio_output_tokens
         pico += spoken * tier.audio_output
         output_tokens = max(output_tokens - spoken, 0)
-    pico += output_tokens * tier.output
-    return -(-pico // _PICO_PER_NANO)
+    return pico + output_tokens * tier.output
 
 
 def _without_audio_input(usage: Usage) -> Usage:
@@ -94,23 +138,53 @@ def _without_audio_input(usage: Usage) -> Usage:
     )
 
 
-def bound_nanos(price: TokenPrice, input_tokens: int, max_output_tokens: int, *, audio: bool = True) -> int:
-    """The most an attempt can cost, in nano-dollars: dearest reachable tier, dearest kind of each token.
+def dearest_rates(price: TokenPrice, services: Iterable[str], *, audio: bool) -> Rates:
+    """The dearest price of each token that the standard tier and ``services`` (those that are known) can charge, and with
+    ``audio`` that of audio, too. Rows that a cheaper one can never exceed are left out."""
+    found: dict[int, tuple[int, int]] = {}
+    for table in (price.tiers, *(price.services[name] for name in services if name in price.services)):
+        for tier in table:
+            read = max(tier.input, tier.cached_read or 0, tier.cache_write or 0, tier.cache_write_1h or 0)
+            written = max(tier.output, tier.reasoning or 0)
+            if audio:
+                read, written = max(read, tier.audio_input or 0), max(written, tier.audio_output or 0)
+            before = found.get(tier.above_input_tokens, (0, 0))
+            found[tier.above_input_tokens] = max(before[0], read), max(before[1], written)
+    return tuple((above, *found[above]) for above in sorted(found))
 
-    Holds for every usage whose ``input_tokens`` and ``output_tokens`` do not exceed the two limits and whose parts do
-    not exceed their whole (of the output: together). ``input_tokens`` must itself be a bound (the bytes of the prompt
-    are one), not an estimate. ``audio`` False: there is none, neither in the request nor in the answer.
+
+def bound_nanos(
+    price: TokenPrice,
+    rates: Rates,
+    input_tokens: int,
+    max_output_tokens: int,
+    web_searches: int = 0,
+    file_searches: int = 0,
+) -> int | None:
+    """The most an attempt can cost, in nano-dollars: dearest reachable tier, dearest kind of each token; ``None`` where a
+    fee is unknown.
+
+    Holds for every usage whose ``input_tokens``, ``output_tokens`` and searches do not exceed the limits and whose parts do
+    not exceed their whole (of the output: together), served by a tier that is in ``rates`` (:func:`dearest_rates`).
+    ``input_tokens`` must itself be a bound (the bytes of the prompt are one), not an estimate.
     """
     dearest = 0
-    for tier in price.tiers:
-        if tier.above_input_tokens and tier.above_input_tokens >= input_tokens:
+    for above, read, written in rates:
+        if above and above >= input_tokens:
             break
-        read = max(tier.input, tier.cached_read or 0, tier.cache_write or 0, tier.cache_write_1h or 0)
-        written = max(tier.output, tier.reasoning or 0)
-        if audio:
-            read, written = max(read, tier.audio_input or 0), max(written, tier.audio_output or 0)
-        dearest = max(dearest, input_tokens * read + max_output_tokens * written)
-    return -(-(price.request + dearest) // _PICO_PER_NANO)
+        pico = input_tokens * read + max_output_tokens * written
+        if pico > dearest:
+            dearest = pico
+    dearest += price.request
+    if web_searches:
+        if price.web_search is None:
+            return None
+        dearest += web_searches * price.web_search
+    if file_searches:
+        if price.file_search is None:
+            return None
+        dearest += file_searches * price.file_search
+    return -(-dearest // _PICO_PER_NANO)
 
 
 def price_from_usd(
@@ -129,8 +203,7 @@ def price_from_usd(
 ) -> TokenPrice:
     """A price the operator states, in dollars per million tokens. Exact to one pico-dollar per token, else rounded up.
 
-    ``source`` says where it is written (``trimaran.yaml:12``), ``as_of`` is the ISO date from which it holds. The
-    version carries a digest of the figures, so that a changed price is a new version in the ledger.
+    ``source`` says where it is written (``trimaran.yaml:12``), ``as_of`` is the ISO date of that.
 
     Raises:
         ConfigError: a figure that is not a finite decimal number from 0 to 1,000,000.
@@ -153,11 +226,46 @@ def price_from_usd(
         audio_input=part(audio_input_usd_per_mtok, "audio_input_usd_per_mtok"),
         audio_output=part(audio_output_usd_per_mtok, "audio_output_usd_per_mtok"),
     )
-    request = pico(usd_per_request, "usd_per_request", tokens=1)
+    return stated_price(tier, source=source, as_of=as_of, request=pico(usd_per_request, "usd_per_request", tokens=1))
+
+
+def stated_price(
+    tier: PriceTier,
+    *,
+    source: str,
+    as_of: str,
+    request: int = 0,
+    services: Mapping[str, PriceTier] | None = None,
+    web_search: int | None = None,
+    file_search: int | None = None,
+    valid_from: str = "",
+) -> TokenPrice:
+    """A price the operator states, in pico-dollars; ``services`` by neutral tier.
+
+    The version carries a digest of the figures, so that a changed price is a new version in the ledger.
+    """
     # Only what is stated counts: a kind that gets a field later must not give every price a new version.
-    stated = [(name, value) for name, value in msgspec.structs.asdict(tier).items() if value is not None]
-    digest = hashlib.sha256(repr((stated, request)).encode()).hexdigest()[:8]
-    return TokenPrice(version=f"stated@{as_of}#{digest}", source=source, as_of=as_of, tiers=(tier,), request=request)
+    stated = [_said(tier), request]
+    extras: list[object] = [(name, _said(each)) for name, each in sorted((services or {}).items())]
+    extras += [(name, fee) for name, fee in (("web", web_search), ("file", file_search)) if fee is not None]
+    if valid_from:
+        extras.append(valid_from)
+    digest = hashlib.sha256(repr((*stated, *extras)).encode()).hexdigest()[:8]
+    return TokenPrice(
+        version=f"stated@{as_of}#{digest}",
+        source=source,
+        as_of=as_of,
+        tiers=(tier,),
+        request=request,
+        services={name: (each,) for name, each in (services or {}).items()},
+        web_search=web_search,
+        file_search=file_search,
+        valid_from=valid_from,
+    )
+
+
+def _said(tier: PriceTier) -> list[tuple[str, int]]:
+    return [(name, value) for name, value in msgspec.structs.asdict(tier).items() if value is not None]
 
 
 def format_usd(nanos: int) -> str:

@@ -9,6 +9,9 @@ then the providers whose models this one resells (Azure: OpenAI's), then the sam
 A row without tiers matches and has no price: *unknown*. A row without an output price belongs to a model that answers
 with no tokens (embeddings, rerankers); its ``output`` is 0.
 
+Prices are dated. A row holds the price of the table's own day and announced changes; :func:`token_price` takes a day, and
+:func:`next_price_change` says when to ask again.
+
 Nothing is read before the first question; then the file's outline (under 1 ms), and each provider when it is asked for.
 """
 
@@ -25,7 +28,14 @@ import msgspec
 from trimaran.catalog.clauses import Clause, matches
 from trimaran.types import PriceTier, TokenPrice
 
-__all__ = ["ModelFacts", "known_providers_of", "model_facts", "price_table_version", "token_price"]
+__all__ = [
+    "ModelFacts",
+    "known_providers_of",
+    "model_facts",
+    "next_price_change",
+    "price_table_version",
+    "token_price",
+]
 
 _ALIASES = {
     "amazon": "aws",
@@ -57,9 +67,28 @@ class ModelFacts(msgspec.Struct, frozen=True):
     max_output_tokens: int | None
     """``None``: the table does not know it."""
     caveats: tuple[str, ...]
-    """What can make the true price differ: ``time_of_day`` (the dearest hour is in the table), ``by_service_tier``,
-    ``by_processing`` (batch), ``rounded``, or a billed unit that the table has no column for (``web_searches_kcount``;
+    """What can make the true price differ: ``time_of_day`` (the dearest hour is in the table), ``rounded``, a variant that
+    it has no word for (``by_route``), or a billed unit that it has no column for (``audio_hours``;
     ``cache_audio_read_mtok``: cached audio is billed at less than it is charged here)."""
+
+
+class _Extras(msgspec.Struct, frozen=True, rename={"since": "from"}):
+    """What few prices have."""
+
+    services: dict[str, list[Tier]] = {}
+    web_search: int | None = None
+    file_search: int | None = None
+    since: str = ""
+
+
+_NO_EXTRAS = _Extras()
+
+
+class _Change(msgspec.Struct, array_like=True):
+    start: str
+    tiers: list[Tier] | None
+    request: int
+    extras: _Extras = _NO_EXTRAS
 
 
 class _Row(msgspec.Struct, array_like=True):
@@ -69,7 +98,8 @@ class _Row(msgspec.Struct, array_like=True):
     request: int = 0
     context_tokens: int = 0
     caveats: list[str] = []
-    later: list[tuple[str, list[Tier] | None, int]] = []
+    later: list[_Change] = []
+    extras: _Extras = _NO_EXTRAS
 
 
 class _Provider(msgspec.Struct):
@@ -97,6 +127,8 @@ class _Provider(msgspec.Struct):
 class _File(msgspec.Struct):
     table: str
     as_of: str
+    changes: list[str]
+    """Days on which any price changes, later than ``as_of``."""
     providers: dict[str, msgspec.Raw]
 
 
@@ -118,19 +150,32 @@ def token_price(provider: str, upstream_model: str, on: str | None = None) -> To
     if found is None:
         return None
     owner, row = found
-    effective, tiers, request = _file().as_of, row.tiers, row.request
-    for start, later_tiers, later_request in row.later:
-        if on is not None and start <= on:
-            effective, tiers, request = start, later_tiers, later_request
-    if tiers is None:
+    now: _Row | _Change = row
+    effective = _file().as_of
+    for change in row.later:
+        if on is not None and change.start <= on:
+            now, effective = change, change.start
+    if now.tiers is None:
         return None
+    extras = now.extras
+    # What a reseller asks for another service tier is its own affair; genai-prices says nothing of it, either.
+    services = extras.services if owner == _ALIASES.get(provider, provider) else {}
     return TokenPrice(
         version=f"{_file().table}@{effective}",
         source=f"{owner}/{row.id}: {_provider(owner).source}",
         as_of=effective,
-        tiers=tuple(_tier(cells) for cells in tiers),
-        request=request,
+        tiers=_tiers(now.tiers),
+        request=now.request,
+        services={name: _tiers(table) for name, table in services.items()},
+        web_search=extras.web_search,
+        file_search=extras.file_search,
+        valid_from=extras.since,
     )
+
+
+def next_price_change(after: str) -> str | None:
+    """The first day later than ``after`` (ISO dates) on which an announced change comes into force."""
+    return next((day for day in _file().changes if day > after), None)
 
 
 def model_facts(provider: str, upstream_model: str) -> ModelFacts | None:
@@ -192,6 +237,10 @@ def _find(provider: str, model: str) -> tuple[str, _Row] | None:
 def _sellers(provider: str) -> Iterator[str]:
     yield provider
     yield from _provider(provider).fallbacks
+
+
+def _tiers(table: list[Tier]) -> tuple[PriceTier, ...]:
+    return tuple(_tier(cells) for cells in table)
 
 
 def _tier(cells: Tier) -> PriceTier:

@@ -231,30 +231,170 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
 @app.command(rich_help_panel=_BILL)
 def spend(
     by: Annotated[
-        str, typer.Option(help="provider, model, target, tenant, key, day, total, or tag:NAME.")
+        str,
+        typer.Option(
+            help="provider, model, target, tenant, key, tag:NAME, service_tier, pool, platform, region, "
+            "purchase_option, hour, day, week, month or total; several with commas between them."
+        ),
     ] = "provider",
     since: Annotated[str | None, typer.Option(help="From when: 7d, 24h, today, 2026-11-24.")] = None,
     until: Annotated[str | None, typer.Option(help="Until when, exclusive.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
+    key: Annotated[str | None, typer.Option(help="Of this key only.")] = None,
+    model: Annotated[str | None, typer.Option(help="Of this public model only.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="With this tag only; repeatable.")] = None,
     config: ConfigFile = None,
     ledger_dir: Folder = None,
     as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values for spreadsheets.")] = False,
+    focus: Annotated[
+        bool, typer.Option("--focus", help="Rows by day as CSV with the columns of FOCUS 1.2; --by plays no part.")
+    ] = False,
+    simulated: Annotated[bool, typer.Option("--simulated", help="With --focus: what is simulated instead.")] = False,
 ) -> None:
-    """What was spent, by whom and for what, with failures and latencies."""
+    """What was spent, by whom and for what, with failures, idle capacity and latencies."""
     from trimaran.cli.bill import spend as body
 
-    overrides = _overrides(ledger__dir=ledger_dir)
-    _end(guarded(lambda: body(_config_path(config), overrides, by=by, since=since, until=until, as_json=as_json)))
+    forms = [name for name, wanted in (("json", as_json), ("csv", as_csv), ("focus", focus)) if wanted]
+    if len(forms) > 1:
+        raise typer.BadParameter("choose one of --json, --csv and --focus")
+    _end(
+        guarded(
+            lambda: body(
+                _config_path(config),
+                _overrides(ledger__dir=ledger_dir),
+                by=by,
+                since=since,
+                until=until,
+                tenant=tenant,
+                key=key,
+                model=model,
+                tags=tag or (),
+                form=forms[0] if forms else "table",
+                simulated=simulated,
+            )
+        )
+    )
 
 
-@app.command(rich_help_panel=_BILL)
-def ledger(
-    request_id: Annotated[str, typer.Argument(help="The x-trimaran-request-id of an answer.")],
+ledger = typer.Typer(no_args_is_help=True, help="Explain one request, or show how the ledger is.")
+app.add_typer(ledger, name="ledger", rich_help_panel=_BILL)
+
+
+@ledger.command("explain")
+def ledger_explain(
+    request: Annotated[str, typer.Argument(help="The x-trimaran-request-id of an answer; ID-2 is its second attempt.")],
     config: ConfigFile = None,
     ledger_dir: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Explain one request: its attempts, reasons, timings and costs."""
+    """Explain one request: its attempts, reasons, timings and costs, line by line."""
     from trimaran.cli.bill import explain as body
 
     overrides = _overrides(ledger__dir=ledger_dir)
-    _end(guarded(lambda: body(_config_path(config), overrides, request_id, as_json=as_json)))
+    _end(guarded(lambda: body(_config_path(config), overrides, request, as_json=as_json)))
+
+
+@ledger.command("status")
+def ledger_status(config: ConfigFile = None, ledger_dir: Folder = None, as_json: AsJson = False) -> None:
+    """Show how the ledger itself is: version, size, what waits in the journal."""
+    from trimaran.cli.bill import status as body
+
+    _end(guarded(lambda: body(_config_path(config), _overrides(ledger__dir=ledger_dir), as_json=as_json)))
+
+
+keys = typer.Typer(no_args_is_help=True, help="Make, rotate and revoke client keys while the gateway runs.")
+app.add_typer(keys, name="keys", rich_help_panel=_BILL)
+
+KeyName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the key, as the ledger knows it.")]
+Expires = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="From when on it is refused: 90d, 2027-01-31, 2027-01-31T18:00Z.")
+]
+
+
+@keys.command("create")
+def keys_create(
+    name: KeyName,
+    tenant: Annotated[str | None, typer.Option(help="Who pays (default).")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Groups its spend; repeatable.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model it may call (all); repeatable.")] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AMOUNT", help="500 USD/month, 2M tokens/day, 10000 requests/day; repeatable."),
+    ] = None,
+    rpm: Annotated[int | None, typer.Option(help="Requests per minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(help="Tokens per minute.")] = None,
+    expires: Expires = None,
+    config: ConfigFile = None,
+    ledger_dir: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print its secret, once, on stdout."""
+    from trimaran.cli.keys import create as body
+
+    _end(
+        guarded(
+            lambda: body(
+                _config_path(config),
+                _overrides(ledger__dir=ledger_dir),
+                name,
+                tenant=tenant,
+                tags=tag or (),
+                models=model or (),
+                budgets=budget or (),
+                rpm=rpm,
+                tpm=tpm,
+                expires=expires,
+                as_json=as_json,
+            )
+        )
+    )
+
+
+@keys.command("list")
+def keys_list(
+    history: Annotated[bool, typer.Option("--all", help="Rotated and revoked ones, too.")] = False,
+    config: ConfigFile = None,
+    ledger_dir: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the keys of the configuration and of the store."""
+    from trimaran.cli.keys import show_all as body
+
+    overrides = _overrides(ledger__dir=ledger_dir)
+    _end(guarded(lambda: body(_config_path(config), overrides, history=history, as_json=as_json)))
+
+
+@keys.command("show")
+def keys_show(name: KeyName, config: ConfigFile = None, ledger_dir: Folder = None, as_json: AsJson = False) -> None:
+    """Show one key with the history of its secrets; never a secret."""
+    from trimaran.cli.keys import show as body
+
+    overrides = _overrides(ledger__dir=ledger_dir)
+    _end(guarded(lambda: body(_config_path(config), overrides, name, as_json=as_json)))
+
+
+@keys.command("rotate")
+def keys_rotate(
+    name: KeyName,
+    grace: Annotated[str, typer.Option(metavar="SPAN", help="How long the old secret stays valid: 24h.")] = "0s",
+    expires: Expires = None,
+    config: ConfigFile = None,
+    ledger_dir: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a key a new secret and print it, once, on stdout."""
+    from trimaran.cli.keys import rotate as body
+
+    overrides = _overrides(ledger__dir=ledger_dir)
+    path = _config_path(config)
+    _end(guarded(lambda: body(path, overrides, name, grace=grace, expires=expires, as_json=as_json)))
+
+
+@keys.command("revoke")
+def keys_revoke(name: KeyName, config: ConfigFile = None, ledger_dir: Folder = None, as_json: AsJson = False) -> None:
+    """Refuse a key from now on; answers under way go on to their end."""
+    from trimaran.cli.keys import revoke as body
+
+    overrides = _overrides(ledger__dir=ledger_dir)
+    _end(guarded(lambda: body(_config_path(config), overrides, name, as_json=as_json)))

@@ -55,7 +55,7 @@ def ask(
         return 0
     print(result.response)
     note(f"\n{_figures(result)}")
-    next_step(f"trimaran ledger {result.request_id}, or trimaran spend")
+    next_step(f"trimaran ledger explain {result.request_id}, or trimaran spend")
     return 0
 
 
@@ -98,7 +98,7 @@ def _router(
     # What is in the way is for the ledger to explain.
     with suppress(OSError):
         make_private(folder)
-    return Router(RouterSettings(snapshot, folder))
+    return Router(RouterSettings(snapshot, folder, config.ledger.url))
 
 
 def _stream(router: Router, text: str, options: dict[str, Any]) -> int:

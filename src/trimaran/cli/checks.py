@@ -12,9 +12,12 @@ from trimaran.cli import doctor as doctor_room
 from trimaran.cli.env import exports
 from trimaran.cli.init import template
 from trimaran.cli.output import FAILED, next_step, note, print_json, print_table
+from trimaran.cli.serve import keys_path
 from trimaran.config import load
+from trimaran.dispatch.identities import refuse_exposure
 from trimaran.dispatch.snapshot import build_snapshot, refuse_loop
 from trimaran.errors import ConfigError
+from trimaran.ledger.keys import read_keys
 from trimaran.types import Snapshot
 
 __all__ = ["check", "doctor", "env", "init"]
@@ -71,7 +74,9 @@ def env(path: str | None, overrides: Mapping[str, object]) -> int:
     config = load(path, os.environ, overrides)
     # An address to listen on that means all of them is none to connect to.
     host = config.server.host if config.server.host not in ("", "0.0.0.0", "::") else "127.0.0.1"
-    for line in exports(config.server.port, keys=sorted(config.keys), host=host):
+    stored = read_keys(keys_path(config))
+    names = {*config.keys, *(row.name for row in stored if row.revoked_ns is None)}
+    for line in exports(config.server.port, keys=sorted(names) or (["none is left"] if stored else []), host=host):
         print(line)
     return 0
 
@@ -79,8 +84,9 @@ def env(path: str | None, overrides: Mapping[str, object]) -> int:
 def check(path: str | None, *, as_json: bool) -> int:
     """What the configuration serves. Raises :class:`~trimaran.errors.ConfigError` when it cannot be used."""
     config = load(path, os.environ)
-    snapshot = build_snapshot(config, os.environ, version=1)
+    snapshot = build_snapshot(config, os.environ, 1, read_keys(keys_path(config)))
     refuse_loop(snapshot, config.server)
+    refuse_exposure(config, snapshot)
     rows = _served(snapshot)
     if as_json:
         print_json({"file": path, "models": rows, "warnings": list(snapshot.warnings), "keys": len(snapshot.keys)})

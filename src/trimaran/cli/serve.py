@@ -7,24 +7,37 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from trimaran.cli import worker
-from trimaran.config import Config, find_file, load
-from trimaran.control import Settings, Supervisor, log
+from trimaran.config import Config, combined, find_file, load
+from trimaran.control import Authority, Settings, Supervisor, log
+from trimaran.control.alerts import Alerts
+from trimaran.control.capacity import CapacityRecorder, stated_capacity
+from trimaran.dispatch.identities import identities, refuse_exposure
+from trimaran.dispatch.prices import next_change_ns, today
 from trimaran.dispatch.snapshot import build_snapshot, refuse_loop
-from trimaran.errors import StartError
-from trimaran.ledger import Ingestor
-from trimaran.types import Snapshot
+from trimaran.errors import LedgerError, StartError
+from trimaran.ledger import CapacityUsed, Ingestor, Store
+from trimaran.ledger.database import check_driver
+from trimaran.ledger.keys import KeyRow, read_keys
+from trimaran.types import Secret, Snapshot
 
-__all__ = ["Configuration", "command", "ledger_paths", "make_private", "serve"]
+__all__ = ["Configuration", "command", "keys_path", "ledger_paths", "make_private", "serve"]
 
 
-def ledger_paths(config: Config) -> tuple[Path, Path]:
-    """Where the database and the journal's segments are."""
+def ledger_paths(config: Config) -> tuple[Path | Secret, Path]:
+    """Where the database (a file, or a server's URL) and the journal's segments are."""
     folder = Path(config.ledger.dir)
-    return folder / "ledger.sqlite3", folder / "journal"
+    return config.ledger.url or folder / "ledger.sqlite3", folder / "journal"
+
+
+def keys_path(config: Config) -> Path:
+    """Where the keys are that ``trimaran keys`` makes; there may be none."""
+    return Path(config.ledger.dir) / "keys.sqlite3"
 
 
 def make_private(folder: Path) -> None:
@@ -42,11 +55,26 @@ class Configuration:
         self._overrides = overrides
         self.simulator = ""
         """Base URL of what answers in place of every provider; empty: the providers themselves."""
+        self.capacity: list[CapacityUsed] = []
+        """Pools of the last snapshot that was built."""
+        self.next_change_ns: int | None = None
+        """Wall clock: when a price changes next, so that it is worth building again."""
+        self.keys: Path | None = None
+        """The store of client keys; its folder is that of the process and does not change with the file."""
+        self.on_used: Callable[[Config], None] = lambda _: None
+        """Told of each configuration that became a snapshot."""
+        self._keys_seen = False
+        self._used = Config()
 
     @property
     def files(self) -> tuple[str, ...]:
         """Files whose change means a reload."""
         return () if self._path is None else (self._path,)
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """The store of client keys, which may be missing."""
+        return () if self.keys is None else (str(self.keys),)
 
     def load(self) -> Config:
         """The configuration as it is written now. Raises :class:`~trimaran.errors.ConfigError`."""
@@ -54,14 +82,44 @@ class Configuration:
 
     def build(self, version: int) -> Snapshot:
         """A snapshot of it. Raises :class:`~trimaran.errors.ConfigError`."""
+        day = today()
+        # Until it can be read again there is nothing to wait for.
+        self.next_change_ns = None
         config = self.load()
-        snapshot = build_snapshot(config, self._environ, version)
+        snapshot = build_snapshot(config, self._environ, version, self._stored_keys(), day=day)
         if self.simulator:
             from trimaran.cli.simulated import simulated
 
             snapshot = simulated(snapshot, self.simulator)
         refuse_loop(snapshot, config.server)
+        refuse_exposure(config, snapshot)
+        self.capacity = stated_capacity(config, simulated=bool(self.simulator))
+        self.next_change_ns = next_change_ns(config, day)
+        self._used = config
+        self.on_used(config)
         return snapshot
+
+    def rekey(self, snapshot: Snapshot, version: int) -> Snapshot:
+        """The snapshot with the keys of now, by the configuration that was last used. Raises as :meth:`build`."""
+        who = identities(self._used, self._stored_keys())
+        if who.problems:
+            raise combined(who.problems, self._used.origin)
+        return msgspec.structs.replace(
+            snapshot,
+            version=version,
+            keys=who.keys,
+            require_key=who.require_key,
+            allowances=who.allowances,
+            anonymous_allowances=who.anonymous_allowances,
+        )
+
+    def _stored_keys(self) -> tuple[KeyRow, ...]:
+        found = read_keys(self.keys) if self.keys is not None else ()
+        if self._keys_seen and not found:
+            # Taken for none, a file that went away would open the door.
+            raise LedgerError("the file of keys is gone", where=str(self.keys), hint="put a copy of it in its place")
+        self._keys_seen = bool(found)
+        return found
 
 
 def command(
@@ -110,9 +168,27 @@ def _serve(path: str | None, environ: Mapping[str, str], overrides: Mapping[str,
     source = Configuration(path, environ, overrides)
     source.simulator = simulator
     config = source.load()
+    source.keys = keys_path(config)
     store, journal = ledger_paths(config)
     _make_folder(journal)
+    check_driver(store)
+    if config.ledger.on_failure == "refuse":
+        Store(store).close()
     server = config.server
+    alerts = Alerts(journal.with_name("alerts.json"))
+    budgets = Authority(
+        journal.with_name("budgets.sqlite3"),
+        journal,
+        lambda: Store(store, read_only=True),
+        on_threshold=alerts.crossed,
+    )
+
+    def tell(used: Config) -> None:
+        alerts.configure(used.alerts.webhook)
+        # A threshold that nobody was told of is passed anew for whoever wants to know later.
+        budgets.thresholds = tuple(sorted(used.alerts.thresholds)) if used.alerts.webhook is not None else ()
+
+    source.on_used = tell
     supervisor = Supervisor(
         Settings(
             host=server.host,
@@ -124,10 +200,15 @@ def _serve(path: str | None, environ: Mapping[str, str], overrides: Mapping[str,
         source,
         lambda index, listen_fd, plane_fd: worker.command(str(journal), index, listen_fd, plane_fd),
         ledger=Ingestor(store, journal),
+        budgets=budgets,
+        capacity=CapacityRecorder(journal, lambda: source.capacity),
         environ=_worker_environ(environ),
         announce=_announce,
     )
-    return uvloop.run(supervisor.run())
+    try:
+        return uvloop.run(supervisor.run())
+    finally:
+        alerts.stop()
 
 
 def _make_folder(journal: Path) -> None:

@@ -14,7 +14,15 @@ import msgspec
 
 from trimaran.config.masking import closest
 from trimaran.config.reading import Path, dotted
-from trimaran.config.settings import CapabilitiesConfig, Config, KeyConfig, ModelConfig, ServerConfig
+from trimaran.config.settings import (
+    AccountConfig,
+    CapabilitiesConfig,
+    CapacityConfig,
+    Config,
+    KeyConfig,
+    ModelConfig,
+    ServerConfig,
+)
 from trimaran.errors import ConfigError
 from trimaran.types import Secret
 
@@ -68,11 +76,11 @@ class Checker:
         """The completed configuration; only usable when :attr:`problems` is empty."""
         self._models()
         self._providers()
-        keys = self._keys()
+        self._accounts()
         return msgspec.structs.replace(
             self._config,
-            keys=keys,
-            server=self._server(bool(keys)),
+            keys=self._keys(),
+            server=self._server(),
             ledger=msgspec.structs.replace(self._config.ledger, dir=self._ledger_folder()),
         )
 
@@ -133,6 +141,16 @@ class Checker:
                 self._problem(path, "the name pool is taken: pool/... means replicas", "choose another name")
             for model, stated in provider.capabilities.items():
                 self._capabilities((*path, "capabilities", model), stated)
+            if provider.capacity is not None:
+                self._capacity((*path, "capacity"), provider.capacity)
+            for model, versions in provider.prices.items():
+                days = [version.from_ for version in versions]
+                for index, day in enumerate(days):
+                    if day in days[:index]:
+                        version = (*path, "prices", model, index)
+                        self._problem(
+                            version, f"holds from the same day as another ({day or 'since ever'})", "keep one"
+                        )
             lowered = [header.lower() for header in provider.headers]
             for header in provider.headers:
                 here: Path = (*path, "headers", header)
@@ -143,6 +161,11 @@ class Checker:
                 elif lowered.count(header.lower()) > 1:
                     self._problem(here, "the header is written twice", "keep one of them")
 
+    def _capacity(self, path: Path, stated: CapacityConfig) -> None:
+        if stated.amortised_hourly_nanos > (stated.hourly_nanos or 0):
+            here: Path = (*path, "amortised_hourly")
+            self._problem(here, "is more than hourly, which it is a part of", "write the whole price as hourly")
+
     def _capabilities(self, path: Path, stated: CapabilitiesConfig) -> None:
         for index, feature in enumerate(stated.lacks):
             here: Path = (*path, "lacks", index)
@@ -150,6 +173,31 @@ class Checker:
                 self._problem(here, f"{feature} stands in has, too", "keep one of them")
             if feature == "reasoning" and stated.reasoning:
                 self._problem(here, "reasoning cannot be lacking and be set", "remove it, or the setting reasoning")
+
+    def _accounts(self) -> None:
+        config = self._config
+        tables: tuple[tuple[str, Mapping[str, KeyConfig | AccountConfig]], ...] = (
+            ("keys", config.keys),
+            ("tenants", config.tenants),
+            ("tags", config.tags),
+        )
+        for table, accounts in tables:
+            for name, account in accounts.items():
+                self._budgets((table, name), account)
+
+    def _budgets(self, path: Path, account: KeyConfig | AccountConfig) -> None:
+        """At most one for each unit and period: of two, nobody could say which one holds."""
+        owners: dict[tuple[str, str], Path] = {}
+        if account.rpm is not None:
+            owners["requests", "minute"] = (*path, "rpm")
+        if account.tpm is not None:
+            owners["tokens", "minute"] = (*path, "tpm")
+        for index, budget in enumerate(account.budget):
+            # One alone may stand there without a list.
+            here: Path = (*path, "budget", index) if len(account.budget) > 1 else (*path, "budget")
+            other = owners.setdefault((budget.unit, budget.period), here)
+            if other != here:
+                self._problem(here, f"{dotted(other)} limits {budget.unit}/{budget.period}, too", "keep one of them")
 
     def _keys(self) -> dict[str, KeyConfig]:
         found: dict[str, KeyConfig] = {}
@@ -187,7 +235,7 @@ class Checker:
             )
         return {"default": KeyConfig(key=Secret(text))}
 
-    def _server(self, has_keys: bool) -> ServerConfig:
+    def _server(self) -> ServerConfig:
         server = self._config.server
         if ("server", "admin_port") not in self._config.places:
             admin_port = server.port + 1 if server.port else 0
@@ -197,12 +245,6 @@ class Checker:
         if server.port and server.port == server.admin_port:
             self._problem(
                 ("server", "admin_port"), "is the port of the gateway itself", f"for example: {server.port + 1}"
-            )
-        if not is_loopback(server.host) and not has_keys:
-            self._problem(
-                ("server", "host"),
-                "others could use this address, and no key is configured",
-                f"add keys, or set {CLIENT_KEY_VARIABLE} to the key that clients must send, or listen on 127.0.0.1",
             )
         return server
 

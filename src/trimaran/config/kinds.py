@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,26 +16,34 @@ from trimaran.config.units import (
     NANOS_PER_USD,
     PICOS_PER_USD,
     duration_text,
+    money_text,
+    parse_call_price,
     parse_duration,
     parse_money,
     parse_size,
     parse_token_price,
     size_text,
 )
+from trimaran.types import Secret
 
 __all__ = [
     "ADDRESS",
+    "CALL_PRICE",
+    "DATABASE",
     "DATE",
     "DIGEST",
     "EXACT_NAME",
     "FLAG",
     "FOLDER",
     "MODEL_NAME",
+    "MOMENT",
     "MONEY",
     "NAME",
+    "PERCENT",
     "PROVIDER_NAME",
     "SECRET",
     "TAG",
+    "TAG_VALUE",
     "TARGET",
     "TARGET_NAME",
     "TOKEN_PRICE",
@@ -51,12 +60,16 @@ __all__ = [
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 PROVIDER_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 EXACT_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}"
+TAG_VALUE = NAME + r"=[^\x00-\x1f\x7f-\x9f]{1,256}"
 MODEL_NAME = EXACT_NAME + r"|[a-z0-9][a-z0-9_-]{0,63}/\*"
 TARGET_NAME = r"[a-z0-9][a-z0-9_-]{0,63}/(?:\*|[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,199})"
 
 _DECIMAL = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
 _INTEGER = re.compile(r"[0-9]{1,15}")
 _HOST = re.compile(r"\[?[A-Za-z0-9.:_-]{1,253}\]?")
+_EPOCH = datetime(1970, 1, 1)
+_MOMENT = re.compile(r"(?:19[7-9]|2[01][0-9])[0-9]-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?Z?)?")
+_PERCENT = re.compile(r"[0-9]{1,3}%")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -79,6 +92,35 @@ class OneOf(Scalar):
             meant = f"did you mean {near}? " if near else ""
             reader.fail(node, path, f"unknown {self._what}{shown}", f"{meant}Known: {', '.join(self._words)}")
         return text
+
+
+class DatabaseUrl(SecretText):
+    """A database's URL. It may stand in the file as long as it holds no password."""
+
+    def __init__(self) -> None:
+        super().__init__(expected="the URL of a database", example="postgresql://trimaran@db.example.com/trimaran")
+
+    def read(self, node: Node, path: Path, reader: Reader) -> Secret:
+        text, used = self.text(node, path, reader)
+        # Whatever is wrong with it, its text is not shown: it may hold a password.
+        if not text.startswith(("postgresql://", "postgres://")) or not text.isprintable() or " " in text:
+            reader.fail(node, path, f"expected {self.expected}, postgresql://…", f"for example: {self.example}")
+        try:
+            parts = urlsplit(text)
+            holds_password = parts.password is not None or "password" in parts.query
+        except ValueError:
+            reader.fail(node, path, f"expected {self.expected}, postgresql://…", f"for example: {self.example}")
+        if holds_password and not used and not node.literal:
+            reader.fail(
+                node,
+                path,
+                "a password must not stand in the file",
+                "write a reference to the whole URL: ${DATABASE_URL}, or ${file:/run/secrets/database-url}",
+            )
+        return Secret(text)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
 
 
 def count(least: int, most: int, *, example: str) -> Scalar:
@@ -205,9 +247,36 @@ def _folder(text: str) -> str:
 
 
 def _date(text: str) -> str:
+    expected = "a date such as 2026-01-31"
     if _DATE.fullmatch(text) is None:
-        raise ValueError("a date such as 2026-01-31")
+        raise ValueError(expected)
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(expected) from None
     return text
+
+
+def _moment(text: str) -> int:
+    expected = "a date such as 2026-01-31, or a date and time of UTC such as 2026-01-31T18:00Z"
+    if _MOMENT.fullmatch(text) is None:
+        raise ValueError(expected)
+    try:
+        found = datetime.fromisoformat(text.replace(" ", "T").removesuffix("Z"))
+        return (found - _EPOCH) // timedelta(seconds=1) * 10**9
+    except ValueError:
+        raise ValueError(expected) from None
+
+
+def _moment_text(wall_ns: int) -> str:
+    found = _EPOCH + timedelta(seconds=wall_ns // 10**9)
+    return found.isoformat().removesuffix("T00:00:00") + ("" if found.time() == _EPOCH.time() else "Z")
+
+
+def _percent(text: str) -> int:
+    if _PERCENT.fullmatch(text) is None or not 1 <= int(text[:-1]) <= 100:
+        raise ValueError("a whole percentage from 1% to 100%")
+    return int(text[:-1])
 
 
 def _digest(text: str) -> bytes:
@@ -228,11 +297,6 @@ def _at_most(parse: Callable[[str], int], most: int, expected: str) -> Callable[
     return bounded
 
 
-def _money_text(nanos: int) -> str:
-    whole, rest = divmod(nanos, NANOS_PER_USD)
-    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") + " USD"
-
-
 _AMOUNT = r"([0-9]+(\.[0-9]+)? ?USD|\$[0-9]+(\.[0-9]+)?)"
 
 FLAG = _scalar(_flag, "true or false", "true", {"type": "boolean"}, lambda value: "true" if value else "false")
@@ -240,6 +304,14 @@ ADDRESS = _scalar(_address, "an IP address or a host name", "127.0.0.1", {"type"
 URL = _scalar(_url, "an http:// or https:// URL", "https://llm.example.com", {"type": "string"}, _shown)
 FOLDER = _scalar(_folder, "a path", "/var/lib/trimaran", {"type": "string"}, _shown)
 DATE = _scalar(_date, "a date", "2026-01-31", {"type": "string", "pattern": f"^{_DATE.pattern}$"}, _shown)
+MOMENT = _scalar(
+    _moment,
+    "a date, or a date and time of UTC",
+    "2027-01-31",
+    _written(_MOMENT.pattern),
+    _moment_text,
+)
+PERCENT = _scalar(_percent, "a percentage", "80%", _written(_PERCENT.pattern), lambda value: f"{value}%")
 DIGEST = _scalar(
     _digest,
     "a SHA-256 digest",
@@ -252,7 +324,7 @@ MONEY = _scalar(
     "an amount in USD",
     "0.05 USD",
     _written(_AMOUNT),
-    _money_text,
+    lambda nanos: f"{money_text(nanos)} USD",
 )
 TOKEN_PRICE = _scalar(
     _at_most(parse_token_price, PICOS_PER_USD, "a price of at most 1 USD for one token"),
@@ -261,6 +333,14 @@ TOKEN_PRICE = _scalar(
     _written(_AMOUNT + r" ?/ ?(token|1[kK]|1M)"),
     lambda picos: f"{picos} pico-dollars",
 )
+CALL_PRICE = _scalar(
+    _at_most(parse_call_price, 10 * PICOS_PER_USD, "a price of at most 10 USD for one call"),
+    "a price in USD for a number of calls",
+    "10 USD/1K",
+    _written(_AMOUNT + r" ?/ ?(call|1[kK]|1M)"),
+    lambda picos: f"{picos} pico-dollars",
+)
+DATABASE = DatabaseUrl()
 SECRET = SecretText(expected="a reference to a credential", example='"${MY_API_KEY}"')
 TAG = text(256, expected="text", example="platform")
 TARGET = name(

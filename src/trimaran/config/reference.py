@@ -9,10 +9,16 @@ import msgspec
 
 from trimaran.config.checks import CLIENT_KEY_VARIABLE
 from trimaran.config.loader import FILE_VARIABLE, overridable
-from trimaran.config.setting import Field, Group, Kind, Table, fields_of
-from trimaran.config.settings import Config
+from trimaran.config.setting import Field, Group, Kind, Listing, Table, fields_of
+from trimaran.config.settings import SERVICES, Config
 
-__all__ = ["json_schema", "markdown", "walk"]
+__all__ = ["DESCRIBED_ELSEWHERE", "json_schema", "markdown", "walk"]
+
+DESCRIBED_ELSEWHERE = (
+    # The same settings as the general limits, and as a model's standard prices.
+    "models.<name>.limits.",
+    *(f"providers.<name>.prices.<name>.{service}." for service in SERVICES),
+)
 
 _INTRODUCTION = f"""\
 # Configuration
@@ -33,7 +39,7 @@ clients must send.
 | duration | `250ms`, `30s`, `2m`, `1h` | `30` |
 | size | `64KiB`, `10MiB`, `1GiB` | `10485760` |
 | amount | `0.05 USD`, `$0.05` | `0.05` |
-| price | `0.15 USD/1M`, `0.0006 USD/1K` | `0.15` |
+| price | `0.15 USD/1M`, `0.0006 USD/1K`; of calls `10 USD/1K` | `0.15` |
 | from the environment | `${{NAME}}`, `${{NAME:-default}}`; `$${{` for the two characters | |
 | credential | `${{NAME}}`, `${{file:/run/secrets/name}}` | the credential itself |
 | target | `provider/model` | `model` |
@@ -56,8 +62,9 @@ def walk(struct: type[msgspec.Struct] = Config, path: str = "") -> Iterator[tupl
 def _inside(kind: Kind) -> tuple[type[msgspec.Struct] | None, str]:
     if isinstance(kind, Group):
         return kind.struct, ""
-    if isinstance(kind, Table) and isinstance(kind.value, Group):
-        return kind.value.struct, ".<name>"
+    if isinstance(kind, Table):
+        inner = kind.value.item if isinstance(kind.value, Listing) else kind.value
+        return (inner.struct, ".<name>") if isinstance(inner, Group) else (None, "")
     return None, ""
 
 
@@ -66,8 +73,7 @@ def markdown() -> str:
     overrides = overridable()
     parts = [_INTRODUCTION]
     for name, field in walk():
-        if name.startswith("models.<name>.limits."):
-            # The same settings as the general limits, described there.
+        if name.startswith(DESCRIBED_ELSEWHERE):
             continue
         level = 2 if "." not in name else 3
         parts.append("\n".join(_section(name, field, overrides.get(name), level)))

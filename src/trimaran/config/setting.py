@@ -36,7 +36,7 @@ __all__ = [
     "fields_of",
 ]
 
-_UNITS = ("_s", "_bytes", "_nanos", "_picos")
+_UNITS = ("_s", "_ns", "_bytes", "_nanos", "_picos")
 _SECRET_HINT = "write a reference to it: ${NAME} for a variable, ${file:/run/secrets/name} for a file"
 _REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{"}
 
@@ -142,7 +142,7 @@ class Listing:
         self._single = single
 
     def read(self, node: Node, path: Path, reader: Reader) -> tuple[Any, ...]:
-        if node.kind == TEXT and self._single:
+        if self._single and node.kind == (MAPPING if isinstance(self.item, Group) else TEXT):
             return (self.item.read(node, path, reader),)
         if node.kind != LIST:
             reader.fail(node, path, f"expected {self.expected}, found {_found(node)}", f"for example: {self.example}")
@@ -253,8 +253,9 @@ class Group:
         if entry is not None:
             reader.seen(here, entry.place)
             return field.setting.kind.read(entry.value, here, reader)
-        if isinstance(field.setting.kind, Group):
-            # An absent section may still get values from the environment, or inherit them.
+        if isinstance(field.setting.kind, Group) and (field.required or field.default is not None):
+            # An absent section may still get values from the environment, or inherit them. One whose default is None is
+            # a choice: it is there only where it is written.
             return field.setting.kind.read(Node(MAPPING, node.place), here, reader)
         if field.required:
             reader.note(node.place, here, "is missing", f"for example: {field.name}: {field.setting.kind.example}")
@@ -355,6 +356,8 @@ def _found(node: Node) -> str:
 
 
 def _written(attribute: str) -> str:
+    # A word that Python keeps for itself has an underscore after it.
+    attribute = attribute.removesuffix("_")
     for unit in _UNITS:
         if attribute.endswith(unit):
             return attribute.removesuffix(unit)

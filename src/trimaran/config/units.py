@@ -15,6 +15,8 @@ __all__ = [
     "NANOS_PER_USD",
     "PICOS_PER_USD",
     "duration_text",
+    "money_text",
+    "parse_call_price",
     "parse_duration",
     "parse_money",
     "parse_size",
@@ -27,7 +29,7 @@ PICOS_PER_USD = 10**12
 
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
-_TOKENS = {"token": 1, "1K": 10**3, "1k": 10**3, "1M": 10**6}
+_TOKENS = {"token": 1, "call": 1, "1K": 10**3, "1k": 10**3, "1M": 10**6}
 
 # ASCII digits only, and few of them: int() and Decimal() also take other scripts' digits and numbers of any length.
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
@@ -35,6 +37,7 @@ _DURATION = re.compile(_NUMBER + r" ?(ms|s|m|h|d)")
 _SIZE = re.compile(_NUMBER + r" ?(B|kB|KB|KiB|MB|MiB|GB|GiB)")
 _MONEY = re.compile(rf"(?:{_NUMBER} ?USD|\${_NUMBER})")
 _PRICE = re.compile(rf"(?:{_NUMBER} ?USD|\${_NUMBER}) ?/ ?(token|1[kK]|1M)")
+_CALL_PRICE = re.compile(rf"(?:{_NUMBER} ?USD|\${_NUMBER}) ?/ ?(call|1[kK]|1M)")
 
 
 def parse_duration(text: str) -> float:
@@ -70,10 +73,25 @@ def parse_token_price(text: str) -> int:
     return _whole(picos, "a price that is a whole number of pico-dollars (1e-12 USD) for one token")
 
 
+def parse_call_price(text: str) -> int:
+    """Pico-dollars for one call. Raises :class:`ValueError`."""
+    found = _CALL_PRICE.fullmatch(text)
+    if found is None:
+        raise ValueError("a price in USD for a thousand calls (USD/1K), a million (USD/1M) or one (USD/call)")
+    picos = Decimal(found[1] or found[2]) * PICOS_PER_USD / _TOKENS[found[3]]
+    return _whole(picos, "a price that is a whole number of pico-dollars (1e-12 USD) for one call")
+
+
 def _whole(value: Decimal, expected: str) -> int:
     if value != value.to_integral_value():
         raise ValueError(expected)
     return int(value)
+
+
+def money_text(nanos: int) -> str:
+    """Dollars with the digits that are needed, without the unit: ``0.05``."""
+    whole, rest = divmod(nanos, NANOS_PER_USD)
+    return f"{whole}.{rest:09d}".rstrip("0") if rest else str(whole)
 
 
 def duration_text(seconds: float) -> str:

@@ -17,6 +17,7 @@ from trimaran.control.road_worker import RoadWorker, WorkerCommand, WorkerState
 from trimaran.dispatch.plane import (
     REPORT_INTERVAL_S,
     Apply,
+    Ask,
     Drain,
     Drained,
     Hello,
@@ -24,6 +25,7 @@ from trimaran.dispatch.plane import (
     Ready,
     Refused,
     Report,
+    Returned,
     Shared,
     encode,
 )
@@ -41,6 +43,18 @@ _DRAIN_SLACK_S = 2.0
 
 class FleetEvents:
     """What the owner wants to hear; override what matters."""
+
+    def on_hello(self, worker: RoadWorker, message: Hello) -> None:
+        """A worker's process is up."""
+
+    def on_report(self, worker: RoadWorker, message: Report) -> None:
+        """What a worker says four times a second."""
+
+    def on_lease(self, worker: RoadWorker, message: Ask | Returned) -> None:
+        """A worker wants to use more of a budget or limit, or needs less."""
+
+    def on_gone(self, worker: RoadWorker, drained: bool) -> None:
+        """A worker has returned all it had, or its plane closed. After an orderly end it comes twice."""
 
     def on_ready(self, worker: RoadWorker) -> None:
         """A worker serves with the version it now shows."""
@@ -160,7 +174,10 @@ class Fleet:
         match message:
             case Report():
                 self._on_report(worker, message)
+            case Ask() | Returned():
+                self._events.on_lease(worker, message)
             case Hello():
+                self._events.on_hello(worker, message)
                 self._greet(worker)
             case Ready():
                 worker.snapshot_version = message.snapshot_version
@@ -172,6 +189,7 @@ class Fleet:
                 self._events.on_refused(worker, message)
             case Drained():
                 worker.state = WorkerState.DRAINING
+                self._events.on_gone(worker, True)
             case _:
                 self._events.log(f"worker {worker.index} is killed: it sent a {type(message).__name__}")
                 worker.kill()
@@ -179,6 +197,7 @@ class Fleet:
     def _on_report(self, worker: RoadWorker, report: Report) -> None:
         before = worker.report.shared if worker.report is not None else {}
         worker.take(report)
+        self._events.on_report(worker, report)
         if report.shared != before:
             self._broadcast(worker, report.shared)
 
@@ -198,6 +217,7 @@ class Fleet:
 
     def _on_closed(self, worker: RoadWorker, error: Exception | None) -> None:
         was_ready = worker.state is WorkerState.READY
+        self._events.on_gone(worker, False)
         if error is not None and not isinstance(error, OSError):
             self._events.log(f"worker {worker.index} broke the plane: {error}")
             worker.kill()

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from trimaran.control.authority import Authority
+from trimaran.control.capacity import CapacityRecorder
 from trimaran.control.circuits import circuit_states
 from trimaran.control.fleet import Fleet, FleetEvents
 from trimaran.control.log import log as log_to_stderr
@@ -28,7 +30,7 @@ from trimaran.control.restart import MAX_FAILED_STARTS
 from trimaran.control.road_worker import RoadWorker, WorkerCommand
 from trimaran.control.sockets import bind, bind_road, is_loopback
 from trimaran.control.watch import POLL_INTERVAL_S, FileWatch
-from trimaran.dispatch.plane import Refused
+from trimaran.dispatch.plane import Ask, Hello, Refused, Report, Returned
 from trimaran.errors import ConfigError, StartError
 from trimaran.types import Snapshot
 
@@ -57,15 +59,30 @@ class SnapshotSource(Protocol):
     def build(self, version: int) -> Snapshot:
         """Read everything anew. Raises :class:`ConfigError`; its text goes to logs and the admin page."""
 
+    def rekey(self, snapshot: Snapshot, version: int) -> Snapshot:
+        """A snapshot that was built before, with the stored keys of now. Raises :class:`ConfigError`."""
+
     @property
     def files(self) -> tuple[str, ...]:
         """Files whose change means a reload."""
+
+    @property
+    def next_change_ns(self) -> int | None:
+        """Wall clock: when to read anew although no file changes, because a price does. Asked for after each reading."""
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """The same of SQLite databases, which may be missing."""
 
 
 class Background(Protocol):
     """Work beside the loop that lives as long as the gateway: the ledger's thread."""
 
     lag_records: int
+    problem: str
+    """Why it does not work now; empty when it does."""
+    journal_bytes: int
+    """What waits in the journal meanwhile."""
 
     def start(self) -> None:
         """Begin."""
@@ -84,6 +101,8 @@ class Supervisor(FleetEvents):
         command: WorkerCommand,
         *,
         ledger: Background | None = None,
+        budgets: Authority | None = None,
+        capacity: CapacityRecorder | None = None,
         environ: Mapping[str, str] | None = None,
         log: Callable[[str], None] = log_to_stderr,
         announce: Callable[[Supervisor], None] = lambda _: None,
@@ -96,6 +115,8 @@ class Supervisor(FleetEvents):
         self._source = source
         self._command = command
         self._ledger = ledger
+        self._budgets = budgets
+        self._capacity = capacity
         self._environ = environ
         self._log = log
         self._announce = announce
@@ -124,7 +145,7 @@ class Supervisor(FleetEvents):
             opened.append(admin_listener)
             self.road_port = listeners[0].getsockname()[1]
             self.admin_port = admin_listener.getsockname()[1]
-            self._watch = FileWatch(self._source.files)
+            self._watch = FileWatch(self._source.files, self._source.databases)
             self.snapshot = self._build()
             self._fleet = Fleet(listeners, self._command, self, self._environ)
             return await self._live(admin_listener)
@@ -136,9 +157,14 @@ class Supervisor(FleetEvents):
         self._all_down = asyncio.Event()
         self._road_open = asyncio.Event()
         self._install_signals()
+        if self._budgets is not None:
+            self._budgets.start()
+            self._budgets.apply(self.snapshot.allowances, self.settings.workers)
         await self._fleet.start(self.snapshot)
         if self._ledger is not None:
             self._ledger.start()
+        if self._capacity is not None:
+            self._capacity.start()
         helpers = [
             asyncio.create_task(self._serve_admin(admin_listener)),
             asyncio.create_task(self._watch_files()),
@@ -162,6 +188,10 @@ class Supervisor(FleetEvents):
         else:
             serving.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
+        if self._budgets is not None:
+            await self._budgets.stop()
+        if self._capacity is not None:
+            self._capacity.stop()
         if self._ledger is not None:
             await loop.run_in_executor(None, self._ledger.stop)
 
@@ -176,14 +206,35 @@ class Supervisor(FleetEvents):
             self._reloads_failed += 1
             self.last_reload_error = one_line(error)
             self._log(f"the new configuration is not used, version {self.snapshot.version} stays: {one_line(error)}")
+            self._rekey()
             return False
-        self.snapshot = snapshot
         self.last_reload_error = ""
         self._reloads_ok += 1
-        self._fleet.apply(snapshot)
+        self._apply(snapshot)
+        if self._capacity is not None:
+            self._capacity.apply()
         self._log(f"configuration reloaded: version {snapshot.version}, {_counts(snapshot)}")
         self._log_warnings()
         return True
+
+    def _rekey(self) -> None:
+        """Take up the stored keys although the configuration cannot be used: a key that was revoked must be refused."""
+        try:
+            snapshot = self._source.rekey(self.snapshot, self._version + 1)
+        except ConfigError as error:
+            if one_line(error) != self.last_reload_error:
+                self._log(f"the keys of before stay: {one_line(error)}")
+            return
+        if snapshot.keys != self.snapshot.keys:
+            self._version = snapshot.version
+            self._apply(snapshot)
+            self._log(f"the keys are taken up all the same: version {snapshot.version}, {_counts(snapshot)}")
+
+    def _apply(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        if self._budgets is not None:
+            self._budgets.apply(snapshot.allowances, self.settings.workers)
+        self._fleet.apply(snapshot)
 
     def _build(self) -> Snapshot:
         snapshot = self._source.build(self._version + 1)
@@ -202,13 +253,35 @@ class Supervisor(FleetEvents):
     async def _watch_files(self) -> None:
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
-            if self._watch.changed() and not self._draining:
+            changed = self._watch.changed()
+            due_ns = self._source.next_change_ns
+            if due_ns is not None and time.time_ns() >= due_ns:
+                self._log("prices change today")
+                changed = True
+            if changed and not self._draining:
                 self.reload()
 
     # Events of the fleet
 
     def log(self, line: str) -> None:
         self._log(line)
+
+    def on_hello(self, worker: RoadWorker, message: Hello) -> None:
+        plane = worker.plane
+        if self._budgets is not None and plane is not None and message.life:
+            self._budgets.join(worker.index, message.life, message.journal, plane.send)
+
+    def on_report(self, worker: RoadWorker, message: Report) -> None:
+        if self._budgets is not None:
+            self._budgets.on_report(worker.index, message)
+
+    def on_lease(self, worker: RoadWorker, message: Ask | Returned) -> None:
+        if self._budgets is not None:
+            self._budgets.on_message(worker.index, message)
+
+    def on_gone(self, worker: RoadWorker, drained: bool) -> None:
+        if self._budgets is not None:
+            self._budgets.leave(worker.index, drained=drained)
 
     def on_ready(self, worker: RoadWorker) -> None:
         if self._fleet.ready and not self._road_open.is_set():
@@ -282,6 +355,8 @@ class Supervisor(FleetEvents):
             in_flight=fleet.in_flight(),
             circuits=circuit_states(fleet.shared(), self.snapshot),
             ledger_lag_records=self._ledger.lag_records if self._ledger is not None else 0,
+            ledger_ok=self._ledger is None or not self._ledger.problem,
+            ledger_waiting_bytes=self._ledger.journal_bytes if self._ledger is not None else 0,
             reloads_ok=self._reloads_ok,
             reloads_failed=self._reloads_failed,
             config_ok=not self.last_reload_error,
@@ -322,7 +397,10 @@ class Supervisor(FleetEvents):
                 for each in fleet.workers
             ],
             "circuits": circuit_states(fleet.shared(), snapshot),
+            "budgets": self._budgets.state() if self._budgets is not None else {"problem": None, "accounts": []},
             "ledger_lag_records": self._ledger.lag_records if self._ledger is not None else 0,
+            "ledger_problem": (self._ledger.problem if self._ledger is not None else "") or None,
+            "ledger_waiting_bytes": self._ledger.journal_bytes if self._ledger is not None else 0,
             "up_s": round(time.monotonic() - self._started_s, 1),
         }
 

@@ -1,6 +1,7 @@
 """Notices that a file changed, by polling: it costs one ``stat`` a look and works on every file system and mount.
 
 A change is reported once the file has looked the same twice in a row, because editors and config maps write in steps.
+Of an SQLite database its ``-wal`` is looked at, too: what was committed stands there first.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ _Signature = tuple[int, int, int] | None
 class FileWatch:
     """Remembers what the files looked like when they were last used."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], databases: Sequence[str] = ()) -> None:
+        """``databases`` may be missing: their coming and going is a change like any other."""
         self._paths = tuple(paths)
+        self._databases = tuple(name for path in databases for name in (path, f"{path}-wal"))
         self._used = self._look()
         self._last = self._used
 
@@ -30,7 +33,7 @@ class FileWatch:
         settled = now == self._last
         self._last = now
         # A missing file is most likely about to be replaced; the configuration in use stays.
-        if not settled or now == self._used or None in now:
+        if not settled or now == self._used or None in now[: len(self._paths)]:
             return False
         self._used = now
         return True
@@ -40,7 +43,7 @@ class FileWatch:
         self._used = self._last = self._look()
 
     def _look(self) -> tuple[_Signature, ...]:
-        return tuple(_signature(path) for path in self._paths)
+        return tuple(_signature(path) for path in (*self._paths, *self._databases))
 
 
 def _signature(path: str) -> _Signature:

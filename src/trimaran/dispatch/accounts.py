@@ -22,10 +22,12 @@ def started(call: Call, attempt: Attempt) -> Started:
     dispatcher = call.dispatcher
     target = attempt.runtime.target
     envelope = inbound.envelope
+    hold = attempt.hold
     return Started(
         inbound.request_id,
         attempt.number,
-        dispatcher.clock.wall_ns(),
+        # The moment that its budgets count it at, so that the ledger puts it into the same period.
+        dispatcher.clock.wall_ns() if hold is None else hold.at_ns,
         inbound.tenant,
         inbound.key_id,
         inbound.tags,
@@ -43,6 +45,7 @@ def started(call: Call, attempt: Attempt) -> Started:
         attempt.choice.reason,
         dispatcher.snapshot.version,
         dispatcher.worker,
+        "" if call.route is inbound.route else call.route.policy.name,
     )
 
 

@@ -12,22 +12,37 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trimaran.errors import AttemptError, MalformedAnswer, NoFirstToken, StreamStalled
+from trimaran.errors import (
+    AttemptError,
+    ConnectFailed,
+    ConnectionReset,
+    MalformedAnswer,
+    NoFirstToken,
+    StreamStalled,
+)
 from trimaran.types import Limits, Usage
 from trimaran.wire import StreamRelay, Translation
 
 if TYPE_CHECKING:
     from trimaran.dispatch.call import Call
     from trimaran.dispatch.ports import Handle
+    from trimaran.dispatch.purse import Hold
     from trimaran.dispatch.runtime import TargetRuntime
     from trimaran.routing import Choice
 
-__all__ = ["Attempt"]
+__all__ = ["REASONING_PATIENCE", "Attempt"]
 
 _LOG = logging.getLogger("trimaran.dispatch")
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """The largest answer that is held whole (unary, or an error's body). Images in base64 stay well below it."""
+
+REASONING_PATIENCE = 4.0
+"""A model that may think before it speaks gets this many times the TTFT limit and the idle limit: most providers show
+nothing of it."""
+
+END_GRACE_S = 1.0
+"""How long a stream whose answer is whole may keep back its end marker before it is finished without."""
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -44,6 +59,8 @@ class Attempt(msgspec.Struct, eq=False):
     bound: int | None
     """The most it can cost, in nano-dollars; ``None`` is unknown."""
     translation: Translation
+    hold: Hold | None = None
+    """What is reserved for it in the budgets that bind the request."""
     sent_s: float = 0.0
     first_s: float = 0.0
     status: int = 0
@@ -54,6 +71,8 @@ class Attempt(msgspec.Struct, eq=False):
     usage: Usage | None = None
     estimated: bool = False
     finish_reason: str = ""
+    service_tier: str = ""
+    """Neutral; the one that served it, as far as the target told it."""
     ended: bool = False
     body: bytes = b""
     """What has arrived of an answer that is not streamed."""
@@ -87,7 +106,7 @@ class Attempt(msgspec.Struct, eq=False):
         try:
             out = relay.feed(data)
         except AttemptError as error:
-            self.call.attempt_failed(self, error)
+            self.call.attempt_failed(self, self._scrubbed(error))
             return
         except Exception:
             self._unreadable()
@@ -96,7 +115,12 @@ class Attempt(msgspec.Struct, eq=False):
         if not self.first_s and relay.content_seen:
             call.attempt_first(self)
         if out:
-            call.sink.data(out)
+            if call.committed:
+                call.sink.data(out)
+                if call.transcript is not None:
+                    call.transcript.hear(out)
+            else:
+                call.hold(out)
         if relay.complete:
             call.attempt_done(self, b"")
 
@@ -121,7 +145,7 @@ class Attempt(msgspec.Struct, eq=False):
         except AttemptError as error:
             # Whatever the answer says, it has ended, and its connection can be used again.
             self.handle = None
-            self.call.attempt_failed(self, error)
+            self.call.attempt_failed(self, self._scrubbed(error))
         except Exception:
             self._unreadable()
 
@@ -140,8 +164,9 @@ class Attempt(msgspec.Struct, eq=False):
         """The limit this attempt has overrun at ``now``, if any. Connecting is limited by the upstream itself."""
         if not self.sent_s:
             return None
+        patience = REASONING_PATIENCE if self.runtime.reasons else 1.0
         if not self.first_s:
-            limit = limits.ttft_s if self.call.inbound.envelope.stream else self.call.unary_limit_s()
+            limit = patience * (limits.ttft_s if self.call.inbound.envelope.stream else self.call.unary_limit_s())
             if self.choice.patience_s is not None:
                 limit = min(limit, self.choice.patience_s)
             if now - self.sent_s >= limit:
@@ -151,9 +176,19 @@ class Attempt(msgspec.Struct, eq=False):
         if self.fresh or self.call.paused:
             self.fresh = False
             self.quiet_since = now
-        elif now - self.quiet_since >= limits.idle_s:
-            return StreamStalled(f"nothing more within {limits.idle_s:g} s")
+        elif now - self.quiet_since >= limits.idle_s * patience:
+            return StreamStalled(f"nothing more within {limits.idle_s * patience:g} s")
+        elif now - self.quiet_since >= END_GRACE_S and self.relay is not None and self.relay.may_end:
+            self._finish_without_end_marker(self.relay)
         return None
+
+    def _finish_without_end_marker(self, relay: StreamRelay) -> None:
+        try:
+            tail = relay.finish()
+        except AttemptError as error:
+            self.call.attempt_failed(self, self._scrubbed(error))
+        else:
+            self.call.attempt_done(self, tail)
 
     @property
     def ttft_s(self) -> float | None:
@@ -168,6 +203,7 @@ class Attempt(msgspec.Struct, eq=False):
         relay = self.relay
         if relay is not None:
             self.finish_reason = relay.finish_reason
+            self.service_tier = relay.service_tier
         if relay is not None and relay.usage is not None and relay.complete:
             self.usage = relay.usage
             return
@@ -180,6 +216,25 @@ class Attempt(msgspec.Struct, eq=False):
         else:
             reported.output_tokens = max(reported.output_tokens, seen)
             self.usage = reported
+
+    def settle_failed(self, error: AttemptError) -> None:
+        """Fix ``usage`` of an attempt that failed with ``error``: what providers bill without having answered.
+
+        A refusal costs nothing, nor does what never arrived. What was begun is billed as far as it went; and a target that
+        stayed silent has read the prompt.
+        """
+        if self.usage is not None or self.status >= 300 or isinstance(error, ConnectFailed | ConnectionReset):
+            return
+        relay = self.relay
+        silent = isinstance(error, NoFirstToken)
+        if silent or (relay is not None and (relay.content_events or relay.usage is not None)):
+            self.settle_usage()
+
+    def _scrubbed(self, error: AttemptError) -> AttemptError:
+        """``error`` without our credential, should the provider have repeated it in its words."""
+        error.message = self.runtime.scrub(error.message.encode()).decode()
+        error.body = self.runtime.scrub(error.body)
+        return error
 
     def _unreadable(self) -> None:
         """A mistake of ours met this answer. It must not leave the client waiting, nor the next target unasked."""
@@ -208,11 +263,11 @@ class Attempt(msgspec.Struct, eq=False):
         call = self.call
         translation = self.translation
         try:
-            out, self.usage, self.finish_reason = translation.answer(body)
+            out, self.usage, self.finish_reason, self.service_tier = translation.answer(body)
         except MalformedAnswer:
             # The target billed it all the same, if it says so: what cannot be carried to the client is still an answer.
             with suppress(AttemptError):
-                self.usage, self.finish_reason = translation.dialect.inspect(body)
+                self.usage, self.finish_reason, self.service_tier = translation.dialect.inspect(body)
             raise
         call.attempt_done(self, out)
 

@@ -6,53 +6,51 @@ connection, by the dispatcher's coarse tick and by the client's side (``cancel``
 
 What commits an answer is its first *content* event (or, when it is not streamed, the whole body). Until then a failed
 attempt is invisible to the client and the next one may be tried; afterwards there is only finishing or reporting
-truthfully.
+truthfully. Two policies move that border. ``restart`` holds an answer back until it is whole or larger than a bound, so
+that a cut is still invisible. ``continue`` asks another target to go on from what was said.
+
+Between attempts a call is *parked*: until a pause is over, or until a budget has room for it.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from trimaran.catalog import cost_nanos
+from trimaran.dispatch import lessons
 from trimaran.dispatch.accounts import settled, started
 from trimaran.dispatch.attempt import Attempt
 from trimaran.dispatch.features import route_request
+from trimaran.dispatch.inbound import Inbound
+from trimaran.dispatch.itinerary import MAX_WAIT_S, Itinerary
 from trimaran.dispatch.refusal import no_target
 from trimaran.errors import (
     AllAttemptsFailed,
     AttemptError,
     CostCapExceeded,
     DeadlineExceeded,
-    RateLimited,
     Rejected,
     RequestError,
     Retry,
     TrimaranError,
+    Unavailable,
     UnsupportedFeature,
 )
 from trimaran.ledger.records import CANCELLED, FAILED, OK, REJECTED, PriceUsed
-from trimaran.routing import (
-    Abandoned,
-    Choice,
-    Completed,
-    Failed,
-    FirstToken,
-    RouteRequest,
-    Sent,
-    learn,
-    order,
-)
-from trimaran.types import Limits
-from trimaran.wire import Dialect, Envelope, translate
+from trimaran.routing import Choice, RouteRequest, Sent, learn, order
+from trimaran.wire import DIALECTS, ChatDialect, Translation, translate
+from trimaran.wire.continuation import Transcript, continue_translation
 
 if TYPE_CHECKING:
     from trimaran.dispatch.dispatcher import Dispatcher
     from trimaran.dispatch.ports import Sink
+    from trimaran.dispatch.purse import Hold
     from trimaran.dispatch.runtime import Route, TargetRuntime
 
-__all__ = ["Call", "Inbound"]
+__all__ = ["Call"]
 
 UNARY_S_PER_TOKEN = 0.05
 """An answer that is not streamed shows nothing until it is complete, so its limit is the TTFT limit plus this for each
@@ -64,27 +62,8 @@ DEFAULT_OUTPUT_TOKENS = 1024
 PAUSE_HERE_S = 0.1
 """Wait before the same target is asked again after a server fault, times 1 to 2."""
 
-MAX_WAIT_S = 20.0
-"""The longest that a request waits for a lone rate-limited target to reopen; beyond it the client is told instead."""
-
 LINGER_S = 1.0
 """How long a connection may take to finish its body after the end marker before it is dropped."""
-
-
-class Inbound(msgspec.Struct, eq=False):
-    """A request as a shell hands it over: read just enough, authenticated, not yet tried anywhere."""
-
-    request_id: str
-    dialect: Dialect
-    envelope: Envelope
-    route: Route
-    limits: Limits
-    tenant: str
-    key_id: str = ""
-    tags: str = ""
-    """As ``ledger.records.encode_tags`` gives them."""
-    forwarded: bytes = b""
-    """Header lines of the client that may travel, each ended by CRLF; only sent to targets of the same dialect."""
 
 
 class Call(msgspec.Struct, eq=False):
@@ -94,6 +73,7 @@ class Call(msgspec.Struct, eq=False):
     inbound: Inbound
     sink: Sink
     started_s: float
+    way: Itinerary
     attempt: Attempt | None = None
     """The one under way, or the last one."""
     attempts: int = 0
@@ -101,18 +81,30 @@ class Call(msgspec.Struct, eq=False):
     """The request as routing sees it."""
     choices: list[Choice] = []
     committed: bool = False
+    """The client has something of the answer."""
+    held: list[bytes] | None = None
+    """What of a stream is held back, so that it can still be asked for again elsewhere."""
+    held_bytes: int = 0
+    transcript: Transcript | None = None
+    """What the client was told, where another target may go on from it."""
+    cut: AttemptError | None = None
+    """Why the answer broke first, after the client had seen a part of it."""
     done: bool = False
     paused: bool = False
     cost_nanos: int | None = None
     """The answering attempt's cost once it is settled; ``None`` is unknown."""
-    tried: dict[str, int] = {}
-    """How often each target was asked."""
     errors: list[tuple[str, TrimaranError]] = []
     refused: list[tuple[str, RequestError]] = []
     """Targets whose dialect cannot carry the request, with the reason. Nothing was sent there."""
+    unaffordable: TrimaranError | None = None
+    """Why the first target that a cap, a budget or a limit forbade was not asked."""
+    about_request: Rejected | None = None
+    """The first refusal of the request itself that was taken elsewhere: it is what the client hears if that fails."""
     spent_nanos: int = 0
     resume_at: float = 0.0
+    """When a parked call goes on; 0: it is not parked."""
     resume_choice: Choice | None = None
+    """Where it goes on; ``None``: wherever it may by then."""
 
     # the client's side
 
@@ -127,7 +119,7 @@ class Call(msgspec.Struct, eq=False):
         self._end(attempt)
         now = self.now()
         attempt.settle_usage()
-        self._learn_abandoned(attempt, now)
+        lessons.abandoned(self, attempt, now)
         self._record(attempt, now, CANCELLED, 499, "client_disconnected")
 
     def pause(self) -> None:
@@ -141,6 +133,11 @@ class Call(msgspec.Struct, eq=False):
         self.paused = False
         if self.attempt is not None and self.attempt.handle is not None:
             self.attempt.handle.resume()
+
+    @property
+    def route(self) -> Route:
+        """Of the public model that is tried now: the one asked for, or a fallback of it."""
+        return self.way.route
 
     # the dispatcher's side
 
@@ -160,7 +157,6 @@ class Call(msgspec.Struct, eq=False):
                 )
             )
             return
-        self._order(self.started_s)
         self._next(self.started_s)
 
     def unary_limit_s(self) -> float:
@@ -177,13 +173,13 @@ class Call(msgspec.Struct, eq=False):
         attempt = self.attempt
         if now >= self.started_s + self.inbound.limits.deadline_s:
             self._overdue(attempt)
+        elif self.resume_at:
+            if now >= self.resume_at:
+                self._go_on(now)
         elif attempt is not None:
             error = attempt.check(now, self.inbound.limits)
             if error is not None:
                 self.attempt_failed(attempt, error)
-        elif self.resume_choice is not None and now >= self.resume_at:
-            choice, self.resume_choice = self.resume_choice, None
-            self._launch(choice, now)
 
     def release(self, attempt: Attempt) -> None:
         """A finished attempt's connection has become free (or is gone)."""
@@ -193,47 +189,34 @@ class Call(msgspec.Struct, eq=False):
     # attempts
 
     def attempt_first(self, attempt: Attempt) -> None:
-        """First content has arrived: this attempt answers."""
+        """First content has arrived: this attempt answers, unless what it says is held back."""
         attempt.first_s = now = self.now()
+        lessons.first_token(self, attempt, now)
+        if self.committed:
+            return
+        if self.route.on_cut == "restart":
+            self.held, self.held_bytes = [], 0
+            return
+        if self.route.on_cut == "continue":
+            assert isinstance(self.inbound.dialect, ChatDialect)
+            self.transcript = Transcript(self.inbound.dialect, self.inbound.envelope)
         self.committed = True
-        choice = attempt.choice
-        learn(
-            self.dispatcher.state,
-            FirstToken(
-                choice.target,
-                now - attempt.started_s,
-                self.inbound.envelope.input_tokens,
-                choice.in_flight,
-                choice.probe,
-            ),
-            now,
-        )
         self.sink.begin(self)
+
+    def hold(self, data: bytes) -> None:
+        """Keep the next bytes of a stream that is held back; too many of them let go of all."""
+        assert self.held is not None
+        self.held.append(data)
+        self.held_bytes += len(data)
+        if self.held_bytes > self.route.hold_bytes:
+            self._let_go()
 
     def attempt_done(self, attempt: Attempt, body: bytes) -> None:
         """The attempt's answer is complete; ``body`` is all of it, or what is left of a stream."""
         attempt.ended = True
         now = self.now()
         attempt.settle_usage()
-        usage = attempt.usage
-        choice = attempt.choice
-        routed = self.routed
-        learn(
-            self.dispatcher.state,
-            Completed(
-                choice.target,
-                attempt.ttft_s,
-                now - attempt.started_s,
-                usage.output_tokens if usage is not None else 0,
-                self.inbound.envelope.input_tokens,
-                choice.in_flight,
-                choice.probe,
-                None if usage is None or attempt.estimated else usage.cached_read_tokens,
-                choice.predicted_cached_tokens,
-                routed.prefixes if routed is not None else (),
-            ),
-            now,
-        )
+        lessons.completed(self, attempt, now)
         self._record(attempt, now, OK, attempt.status, "")
         self._close()
         if attempt.relay is None:
@@ -241,6 +224,8 @@ class Call(msgspec.Struct, eq=False):
             attempt.call = _NOBODY
             return
         self.dispatcher.lingering[attempt] = now + LINGER_S
+        if not self.committed:
+            self._let_go()
         if body:
             self.sink.data(body)
         self.sink.end(self)
@@ -251,13 +236,15 @@ class Call(msgspec.Struct, eq=False):
             return
         self._end(attempt)
         now = self.now()
-        self._learn_failed(attempt, type(error), error.retry_after_s, now)
-        if self.committed:
-            attempt.settle_usage()
+        lessons.failed(self, attempt, error, now)
+        attempt.settle_failed(error)
         status = REJECTED if isinstance(error, Rejected) else FAILED
         self._record(attempt, now, status, error.upstream_status, error.code, error.message)
         self.errors.append((attempt.runtime.id, error))
-        if self.committed or error.retry is Retry.NEVER:
+        self.held = None
+        if self.committed:
+            self._broke(attempt, error, now)
+        elif error.retry is Retry.NEVER and not self._is_taken_elsewhere(attempt, error):
             self._fail(error)
         elif now >= self.started_s + self.inbound.limits.deadline_s:
             self._overdue(None)
@@ -266,96 +253,191 @@ class Call(msgspec.Struct, eq=False):
 
     # deciding
 
-    def _order(self, now: float) -> None:
-        dispatcher = self.dispatcher
-        policy = self.inbound.route.policy
-        request = self.routed
-        if request is None:
-            request = self.routed = route_request(self.inbound.envelope, self.inbound.dialect, policy.wants_prefixes)
-        self.choices = order(request, policy, dispatcher.state, now, dispatcher.random())
-
     def _again(self, attempt: Attempt, error: AttemptError, now: float) -> None:
         """Decide on the next attempt after a failure that another attempt may mend."""
         if self.attempts >= self.inbound.limits.max_attempts:
             self._give_up()
             return
-        self._order(now)
         target = attempt.choice.target
-        here = error.retry is Retry.HERE and self.tried[target] == 1
-        if here and any(choice.admitted and choice.target == target for choice in self.choices):
-            pause_s = PAUSE_HERE_S * (1.0 + self.dispatcher.random()) if error.upstream_status else 0.0
-            self._wait(attempt.choice, now, pause_s)
-            return
-        if self._next(now):
-            return
-        wait = error.retry_after_s if isinstance(error, RateLimited) else None
-        if wait is not None and wait <= MAX_WAIT_S and now + wait < self.started_s + self.inbound.limits.deadline_s:
-            self._wait(attempt.choice, now, wait)
-        else:
-            self._give_up()
+        if self.way.failed(target, error, now, self.dispatcher.random()):
+            self._order(now)
+            if any(choice.admitted and choice.target == target for choice in self.choices):
+                pause_s = PAUSE_HERE_S * (1.0 + self.dispatcher.random()) if error.upstream_status else 0.0
+                self._park(now + pause_s, attempt.choice)
+                if not pause_s:
+                    self._go_on(now)
+                return
+        self._next(now)
 
-    def _next(self, now: float) -> bool:
-        """Send to the best admitted target not yet tried. False (on a retry) when there is none."""
-        for choice in self.choices:
-            if choice.admitted and choice.target not in self.tried and self._launch(choice, now):
-                return True
-        if self.errors:
+    def _broke(self, attempt: Attempt, error: AttemptError, now: float) -> None:
+        """The client has a part of the answer: let another target go on from it where that is wanted and possible."""
+        self.cut = self.cut or error
+        transcript = self.transcript
+        if transcript is None:
+            self._fail(error)
+            return
+        if attempt.relay is not None:
+            transcript.cut(attempt.relay.usage)
+        if not transcript.possible:
+            self._fail(self.cut)
+        elif error.retry is Retry.NEVER:
+            # The beginning of an answer is ours and not the client's: who rejects it says nothing about the request.
+            self.way.closed.add(attempt.choice.target)
+            if self.attempts < self.inbound.limits.max_attempts:
+                self._next(now)
+            else:
+                self._fail(self.cut)
+        else:
+            self._again(attempt, error, now)
+
+    def _is_taken_elsewhere(self, attempt: Attempt, error: AttemptError) -> bool:
+        if not isinstance(error, Rejected) or not self.way.goes_on_after(attempt.choice.target, error):
             return False
-        self._fail(no_target(self.inbound.envelope.model, self.choices, self.refused, now))
+        self.about_request = self.about_request or error
         return True
 
-    def _wait(self, choice: Choice, now: float, pause_s: float) -> None:
-        if pause_s <= 0.0:
-            self._launch(choice, now)
-            return
+    def _order(self, now: float) -> None:
+        dispatcher, policy = self.dispatcher, self.way.route.policy
+        request = self.routed
+        if request is None or (policy.wants_prefixes and not request.prefixes):
+            request = self.routed = route_request(self.inbound.envelope, self.inbound.dialect, policy.wants_prefixes)
+        self.choices = order(request, policy, dispatcher.state, now, dispatcher.random())
+
+    def _next(self, now: float) -> None:
+        """Send to the best target that may be asked now; else wait for one that rests; else give up."""
+        way = self.way
+        seen: list[Choice] = []
+        wait_until = 0.0
+        while True:
+            self._order(now)
+            for choice in self.choices:
+                if way.open(choice, now) and self._launch(choice, now):
+                    return
+            at = way.waits_until(self.choices, now)
+            wait_until = at if not wait_until else min(at or inf, wait_until)
+            seen += self.choices
+            if not way.fall_back(self.inbound.route):
+                break
+        if (
+            wait_until
+            and wait_until <= now + MAX_WAIT_S
+            and wait_until < self.started_s + self.inbound.limits.deadline_s
+        ):
+            way.start_over(self.inbound.route)
+            self._park(wait_until, None)
+        elif self.errors:
+            self._give_up()
+        else:
+            self._fail(self.unaffordable or no_target(self.inbound.envelope.model, seen, self.refused, now))
+
+    def _park(self, until: float, choice: Choice | None) -> None:
+        """Do nothing until then."""
         self.attempt = None
+        self.resume_at = until
         self.resume_choice = choice
-        self.resume_at = now + pause_s
+
+    def _go_on(self, now: float) -> None:
+        """A parked call's time has come."""
+        choice, self.resume_choice, self.resume_at = self.resume_choice, None, 0.0
+        if choice is None or not self._launch(choice, now):
+            self._next(now)
+
+    def _funded(self) -> None:
+        """A budget may have room by now."""
+        if self.resume_at == inf and not self.done:
+            self._go_on(self.now())
+
+    # sending
 
     def _launch(self, choice: Choice, now: float) -> bool:
-        """Reserve, record and send. False when this target cannot take the request at all."""
+        """Reserve, record and send, or park until a budget has room. False when this target cannot take the request."""
         inbound = self.inbound
-        target = choice.target
-        runtime = inbound.route.targets[target]
-        envelope = inbound.envelope
+        runtime = self.way.route.targets[choice.target]
         try:
-            translation = translate(inbound.dialect, envelope, runtime.target)
+            if self.committed:
+                translation = self._continuation(runtime)
+            else:
+                translation = translate(inbound.dialect, inbound.envelope, runtime.target)
         except RequestError as error:
-            self.refused = [*self.refused, (target, error)]
-            self.tried[target] = 0
+            self.refused.append((choice.target, error))
+            self.way.closed.add(choice.target)
             return False
+        return self._send(choice, runtime, translation, now)
+
+    def _continuation(self, runtime: TargetRuntime) -> Translation:
+        """The request to go on from what the client has. Raises :class:`RequestError` where this target cannot."""
+        dialect, transcript = self.inbound.dialect, self.transcript
+        assert isinstance(dialect, ChatDialect)
+        assert transcript is not None
+        return continue_translation(dialect, self.inbound.envelope, runtime.target, transcript, DIALECTS)
+
+    def _send(self, choice: Choice, runtime: TargetRuntime, translation: Translation, now: float) -> bool:
+        inbound, dispatcher, target = self.inbound, self.dispatcher, choice.target
         dialect = translation.dialect
-        bound = 0 if dialect.free else runtime.bound_nanos(envelope, translation.body)
-        limits = inbound.limits
-        if limits.max_cost_nanos is not None and not self._fits(runtime, bound, limits.max_cost_nanos):
-            return True
+        bound = 0 if dialect.free else runtime.bound_nanos(inbound.envelope, translation.body)
+        cap = inbound.limits.max_cost_nanos
+        hold = None
+        try:
+            if cap is not None:
+                self._check_cap(runtime, bound, cap)
+            if not dispatcher.journal.healthy and dispatcher.snapshot.on_ledger_failure == "refuse":
+                raise Unavailable("attempts cannot be recorded now, and what is not recorded is not sent here")
+            if inbound.allowances and not dialect.free:
+                hold = self._reserve(choice, runtime, translation, bound)
+                if hold is None:
+                    return True
+        except (RequestError, CostCapExceeded) as error:
+            self.unaffordable = self.unaffordable or error
+            self.way.closed.add(target)
+            return False
         self.attempts = number = self.attempts + 1
-        self.tried[target] = self.tried.get(target, 0) + 1
-        self.attempt = attempt = Attempt(self, number, runtime, choice, now, bound, translation)
-        dispatcher = self.dispatcher
+        asked = self.way.asked
+        asked[target] = asked.get(target, 0) + 1
+        self.attempt = attempt = Attempt(self, number, runtime, choice, now, bound, translation, hold)
         if not runtime.price_noted:
             runtime.price_noted = True
             if runtime.price is not None:
                 dispatcher.journal.append(PriceUsed(runtime.id, runtime.price))
         dispatcher.journal.append(started(self, attempt))
-        learn(dispatcher.state, Sent(target, envelope.input_tokens, choice.probe), now)
+        learn(dispatcher.state, Sent(target, inbound.envelope.input_tokens, choice.probe), now)
         forwarded = inbound.forwarded if dialect is inbound.dialect else b""
         payload = runtime.payload(dialect, forwarded, translation.body)
-        attempt.handle = dispatcher.upstream.send(runtime, payload, attempt, limits.connect_s)
+        attempt.handle = dispatcher.upstream.send(runtime, payload, attempt, inbound.limits.connect_s)
         return True
 
-    def _fits(self, runtime: TargetRuntime, bound: int | None, cap: int) -> bool:
-        """Whether one more attempt stays under the cost cap; fails the request when not."""
+    def _reserve(
+        self, choice: Choice, runtime: TargetRuntime, translation: Translation, bound: int | None
+    ) -> Hold | None:
+        """Room for this attempt in every budget that binds the request. ``None``: the call is parked until there may be."""
+        tokens = runtime.bound_tokens(self.inbound.envelope, translation.body)
+        requests = 0 if self.attempts else 1
+        hold = self.dispatcher.purse.reserve(self.inbound.allowances, bound, tokens, requests, self._funded)
+        if hold is None:
+            self._park(inf, choice)
+        return hold
+
+    def _check_cap(self, runtime: TargetRuntime, bound: int | None, cap: int) -> None:
+        """Raises when one more attempt does not fit under the request's cost cap."""
         if bound is not None and self.spent_nanos + bound <= cap:
-            return True
+            return
         if bound is None:
-            why = "its price is unknown, so it cannot be kept under a cost cap"
+            unknown = (
+                "its price is unknown" if runtime.price is None else "what the provider may run for it has no limit"
+            )
+            why = f"{unknown}, so it cannot be kept under a cost cap"
         else:
             why = f"it may cost up to {bound / 1e9:.6f} USD, {self.spent_nanos / 1e9:.6f} USD are spent"
-        self._fail(CostCapExceeded(f"{runtime.id} was not asked: {why}; the cap is {cap / 1e9:.6f} USD"))
-        return False
+        raise CostCapExceeded(f"{runtime.id} was not asked: {why}; the cap is {cap / 1e9:.6f} USD")
 
     # ends
+
+    def _let_go(self) -> None:
+        """Begin the answer with all that was held back."""
+        held, self.held = self.held, None
+        self.committed = True
+        self.sink.begin(self)
+        if held:
+            self.sink.data(b"".join(held))
 
     def _overdue(self, attempt: Attempt | None) -> None:
         limit = self.inbound.limits.deadline_s
@@ -364,31 +446,39 @@ class Call(msgspec.Struct, eq=False):
             self._end(attempt)
             now = self.now()
             # The deadline is the client's patience, not a limit the target broke: a long answer is no failure of it.
-            self._learn_abandoned(attempt, now)
+            lessons.abandoned(self, attempt, now)
             attempt.settle_usage()
             self._record(attempt, now, FAILED, 0, error.code, error.message)
         self._fail(error)
 
     def _give_up(self) -> None:
-        if len(self.errors) == 1:
-            self._fail(self.errors[0][1])
+        if self.cut is not None:
+            # What became of going on is no news to a client whose answer broke.
+            self._fail(self.cut)
+        elif self.about_request is not None:
+            self._fail(self.about_request)
+        elif self.unaffordable is not None and self.attempts < self.inbound.limits.max_attempts:
+            self._fail(self.unaffordable)
+        elif len({target for target, _ in self.errors}) == 1:
+            # The last word of the only target that was asked says more than a list of its words.
+            self._fail(self.errors[-1][1])
         else:
             self._fail(AllAttemptsFailed(self.errors))
 
     def _fail(self, error: TrimaranError) -> None:
         self._close()
         attempt = self.attempt
-        now = self.now()
+        usage = attempt.usage if attempt is not None and self.committed else None
         self.dispatcher.metrics.observe(
             self.inbound.route.policy.name,
             attempt.runtime.id if attempt is not None else "",
             error.status,
             self.inbound.envelope.stream,
             None,
-            now - self.started_s,
-            0,
-            0,
-            0,
+            self.now() - self.started_s,
+            usage.input_tokens if usage is not None else 0,
+            usage.output_tokens if usage is not None else 0,
+            self.spent_nanos,
             self.attempts,
         )
         self.sink.fail(self, error)
@@ -397,34 +487,6 @@ class Call(msgspec.Struct, eq=False):
         self.done = True
         self.resume_choice = None
         self.dispatcher.active.discard(self)
-
-    def _learn_abandoned(self, attempt: Attempt, now: float) -> None:
-        choice = attempt.choice
-        event = Abandoned(
-            choice.target,
-            now - attempt.started_s,
-            attempt.ttft_s,
-            self.inbound.envelope.input_tokens,
-            choice.in_flight,
-            choice.probe,
-        )
-        learn(self.dispatcher.state, event, now)
-
-    def _learn_failed(
-        self, attempt: Attempt, error: type[TrimaranError], retry_after_s: float | None, now: float
-    ) -> None:
-        choice = attempt.choice
-        event = Failed(
-            choice.target,
-            error,
-            now - attempt.started_s,
-            retry_after_s,
-            attempt.ttft_s,
-            self.inbound.envelope.input_tokens,
-            choice.in_flight,
-            choice.probe,
-        )
-        learn(self.dispatcher.state, event, now)
 
     def _end(self, attempt: Attempt) -> None:
         attempt.ended = True
@@ -435,7 +497,6 @@ class Call(msgspec.Struct, eq=False):
 
     def _record(self, attempt: Attempt, now: float, status: str, http_status: int, code: str, reason: str = "") -> None:
         """Journal the attempt's end and count it; sets the call's cost when it is the answer."""
-        inbound = self.inbound
         price = attempt.runtime.price
         usage = attempt.usage
         cost: int | None = 0
@@ -444,6 +505,9 @@ class Call(msgspec.Struct, eq=False):
             self.spent_nanos += cost or 0
         ttft_s = attempt.ttft_s
         dispatcher = self.dispatcher
+        if attempt.hold is not None:
+            used = 0 if usage is None else usage.input_tokens + usage.output_tokens
+            dispatcher.purse.settle(attempt.hold, cost, used)
         dispatcher.journal.append(settled(self, attempt, now, status, http_status, code, reason, cost))
         dispatcher.metrics.attempt(attempt.runtime.id, code or status)
         if status != OK:
@@ -451,6 +515,7 @@ class Call(msgspec.Struct, eq=False):
         if status in (FAILED, REJECTED):
             return
         self.cost_nanos = cost
+        inbound = self.inbound
         dispatcher.metrics.observe(
             inbound.route.policy.name,
             attempt.runtime.id,

@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable
 
 from trimaran.dispatch.attempt import Attempt
-from trimaran.dispatch.call import Call, Inbound
+from trimaran.dispatch.call import Call
+from trimaran.dispatch.inbound import Inbound
+from trimaran.dispatch.itinerary import Itinerary
 from trimaran.dispatch.ports import Clock, Journal, Metrics, Sink, Upstream
+from trimaran.dispatch.purse import Purse
 from trimaran.dispatch.runtime import Route, Routes
 from trimaran.errors import TrimaranError
 from trimaran.routing import Choice, RouteRequest, State, appraise, order
@@ -41,6 +44,7 @@ class Dispatcher:
         "lingering",
         "metrics",
         "now",
+        "purse",
         "random",
         "routes",
         "snapshot",
@@ -59,9 +63,11 @@ class Dispatcher:
         clock: Clock | None = None,
         random: Callable[[], float] = _random.random,
         worker: int = 0,
+        purse: Purse | None = None,
     ) -> None:
         self.worker = worker
         self.clock = clock or SystemClock()
+        self.purse = purse or Purse(self.clock.wall_ns)
         self.now = self.clock.monotonic
         self.upstream = upstream
         self.journal = journal
@@ -75,6 +81,7 @@ class Dispatcher:
     def apply(self, snapshot: Snapshot) -> None:
         """Serve this snapshot from the next request on. Calls under way finish under theirs."""
         self.routes = Routes(snapshot)
+        self.purse.apply(snapshot.allowances)
         self.snapshot = snapshot
 
     def route(self, model: str) -> Route:
@@ -83,7 +90,7 @@ class Dispatcher:
 
     def submit(self, inbound: Inbound, sink: Sink) -> Call:
         """Start a request. The sink may be called before this returns, when no target can take the request."""
-        call = Call(self, inbound, sink, self.now())
+        call = Call(self, inbound, sink, self.now(), Itinerary(inbound.route))
         self.active.add(call)
         try:
             call.start()
@@ -124,6 +131,7 @@ def tighten(
     deadline_s: float | None = None,
     max_attempts: int | None = None,
     max_cost_nanos: int | None = None,
+    ttft_s: float | None = None,
 ) -> Limits:
     """``limits`` with the client's own bounds applied where they are stricter; a looser one changes nothing."""
     cap = limits.max_cost_nanos
@@ -132,7 +140,7 @@ def tighten(
     return Limits(
         deadline_s=limits.deadline_s if deadline_s is None else min(limits.deadline_s, deadline_s),
         connect_s=limits.connect_s,
-        ttft_s=limits.ttft_s,
+        ttft_s=limits.ttft_s if ttft_s is None else min(limits.ttft_s, ttft_s),
         idle_s=limits.idle_s,
         max_attempts=limits.max_attempts if max_attempts is None else min(limits.max_attempts, max_attempts),
         max_cost_nanos=cap,

@@ -36,11 +36,18 @@ MAX_IDLE = 256
 """Unused connections kept for one origin; more are closed when they become free."""
 
 
+_INTERIM = (100, 102, 103)
+"""Statuses that an answer follows. 101 is none of them: nothing here asks to change the protocol."""
+
+_FRAMED = frozenset((b"content-length", b"transfer-encoding"))
+
+
 class _Connection(asyncio.Protocol):
     """One connection to one origin."""
 
     __slots__ = (
         "_answered",
+        "_close_after",
         "_done",
         "_exchange",
         "_headers",
@@ -63,6 +70,7 @@ class _Connection(asyncio.Protocol):
         self._answered = False
         self._done = False
         self._surplus = False
+        self._close_after = False
         self._until_close = False
         self.since = 0.0
         self.transport: asyncio.Transport | None = None
@@ -122,10 +130,15 @@ class _Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         exchange = self._exchange
         status = self._parser.get_status_code()
+        if status < 200 and status not in _INTERIM:
+            raise ValueError(f"no answer has status {status}")
         if status < 200 or exchange is None:
             return
         self._answered = True
-        self._until_close = not self._parser.should_keep_alive()
+        self._close_after = self._until_close = not self._parser.should_keep_alive()
+        if self._close_after:
+            # An answer that says where it ends is cut when the connection closes before that.
+            self._until_close = _FRAMED.isdisjoint(name.lower() for name in self._headers)
         exchange.on_head(status, self._headers)
 
     def on_message_complete(self) -> None:
@@ -168,7 +181,7 @@ class _Connection(asyncio.Protocol):
         # Reported before the connection is free again: the headers stay the exchange's until it has used them.
         self._exchange = None
         exchange.on_end()
-        if self._surplus or self._until_close or not self.is_open():
+        if self._surplus or self._close_after or not self.is_open():
             self._drop()
         else:
             # A client that fell behind on the last bytes has paused it, and the next exchange is not that client's.

@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from trimaran.config import load
-from trimaran.dispatch.call import Call, Inbound
+from trimaran.dispatch.call import Call
 from trimaran.dispatch.dispatcher import TICK_S, Dispatcher, tighten
 from trimaran.dispatch.http1 import HttpUpstream
+from trimaran.dispatch.inbound import Inbound
 from trimaran.dispatch.memory import MemoryJournal, NoMetrics
 from trimaran.dispatch.result import Result
-from trimaran.dispatch.runtime import Route
 from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.dispatch.text import StreamText, answer_of
 from trimaran.errors import (
@@ -39,7 +39,7 @@ from trimaran.ledger.ids import IdSource
 from trimaran.ledger.ingestor import Ingestor
 from trimaran.ledger.journal import JournalWriter
 from trimaran.routing import Choice
-from trimaran.types import DEFAULT_TENANT, Snapshot, Usage
+from trimaran.types import DEFAULT_TENANT, Secret, Snapshot, Usage
 from trimaran.wire import DIALECTS
 from trimaran.wire.events import Answer
 
@@ -54,12 +54,17 @@ DEFAULT_MAX_TOKENS = 256
 _DIALECT = DIALECTS["openai.chat"]
 _T = TypeVar("_T")
 
+MAX_BOUND = 1e9
+"""The largest bound that a caller may state, in seconds or dollars; a larger one is a slip."""
+
 
 class RouterSettings(msgspec.Struct, frozen=True):
-    """What a router serves and whether it keeps a ledger. ``ledger`` is a folder; ``None`` keeps figures in memory only."""
+    """What a router serves and whether it keeps a ledger. ``ledger`` is a folder; ``None`` keeps figures in memory only.
+    ``database`` is the URL of a PostgreSQL database in place of the file in that folder."""
 
     snapshot: Snapshot
     ledger: Path | None = None
+    database: Secret | None = None
 
 
 class _Sink:
@@ -227,7 +232,7 @@ class AsyncRouter:
             if folder is not None:
                 self._writer = JournalWriter(folder / "journal", f"library-{os.getpid()}")
                 self._journal = MemoryJournal(self._writer)
-                self._ingestor = Ingestor(folder / "ledger.sqlite3", folder / "journal")
+                self._ingestor = Ingestor(self._settings.database or folder / "ledger.sqlite3", folder / "journal")
                 self._ingestor.start()
             self._upstream = HttpUpstream(loop.time)
             self._dispatcher = Dispatcher(
@@ -264,11 +269,12 @@ class AsyncRouter:
         route = dispatcher.route(envelope.model)
         strategy = "fastest" if prefer_fast else "ordered"
         if route.policy.strategy == "fastest" and strategy != "fastest":
-            route = Route(msgspec.structs.replace(route.policy, strategy=strategy), route.targets)
+            route = route.by_strategy(strategy)
+        cap = _positive("max_cost_usd", max_cost_usd)
         limits = tighten(
             route.limits,
-            deadline_s=timeout_s,
-            max_cost_nanos=None if max_cost_usd is None else int(max_cost_usd * 1e9),
+            deadline_s=_positive("timeout_s", timeout_s),
+            max_cost_nanos=None if cap is None else int(cap * 1e9),
         )
         request_id = self._ids.next(dispatcher.clock.wall_ns() // 1_000_000)
         call = dispatcher.submit(Inbound(request_id, _DIALECT, envelope, route, limits, DEFAULT_TENANT), sink)
@@ -288,6 +294,15 @@ class AsyncRouter:
         if self._writer is not None:
             self._writer.prepare()
         asyncio.get_running_loop().call_later(TICK_S, self._beat)
+
+
+def _positive(name: str, value: object) -> float | None:
+    """``value`` as a number above 0. Raises :class:`InvalidRequest`."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MAX_BOUND:
+        raise InvalidRequest(f"{name} must be a positive number, not {value!r}", field=name)
+    return float(value)
 
 
 class Router:

@@ -8,7 +8,9 @@ size. A frame is a 4-byte big-endian length and that many bytes of msgpack: one 
     Hello      once, first                    Apply    a whole snapshot; the worker answers Ready or Refused
     Ready      a snapshot is in use           Shared   another worker's circuits and loads
     Refused    the last good one stays        Drain    finish what is running, then Drained and exit
-    Report     every 250 ms
+    Report     every 250 ms                   Grant    more of an account, answer to Ask
+    Ask        more of an account             Denied   an account has no room, answer to Ask
+    Returned   a part of it is not needed     Recall   return what is not reserved, at once
     Drained    once, last
 
 When the plane closes, the other side is gone: the supervisor restarts the worker; a worker drains and exits, so that
@@ -32,16 +34,21 @@ __all__ = [
     "MAX_FRAME_BYTES",
     "REPORT_INTERVAL_S",
     "Apply",
+    "Ask",
+    "Denied",
     "Drain",
     "Drained",
     "Framer",
+    "Grant",
     "Hello",
     "Message",
     "PlaneError",
     "PlaneProtocol",
     "Ready",
+    "Recall",
     "Refused",
     "Report",
+    "Returned",
     "Shared",
     "attach",
     "connect",
@@ -63,10 +70,16 @@ class PlaneError(Exception):
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """A worker is up and wants a snapshot."""
+    """A worker is up and wants a snapshot.
+
+    ``life`` is the first of its request ids: it tells the lives of one worker apart. ``journal`` is the name under which
+    this life journals. Both are empty where the worker asks for no leases.
+    """
 
     worker: int
     pid: int
+    life: str = ""
+    journal: str = ""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -86,12 +99,67 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
     """Counters since the worker's start, and what other workers should know.
 
     ``metrics`` is ``None`` where nothing changed since the last report; ``shared`` is from ``routing.export_shared``.
+    ``used`` lists accounts of which more was used since the last report: allowance, start of the window, and all that
+    this life has used. ``lost`` counts records that a crash now would leave out of
+    the journal.
     """
 
     worker: int
     metrics: Totals | None = None
     shared: dict[str, Any] = {}
     in_flight: int = 0
+    used: list[tuple[str, int, int]] = []
+    lost: int = 0
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    """A worker wants to use more of an account: an allowance in the window that begins at ``start_ns``.
+
+    ``need`` is the least that helps now (0: nothing waits, some in advance is wanted); ``want`` is all that waits.
+    Answered by one :class:`Grant` or :class:`Denied`.
+    """
+
+    allowance: str
+    start_ns: int
+    need: int
+    want: int = 0
+
+
+class Returned(msgspec.Struct, frozen=True, tag="returned"):
+    """A worker may use ``amount`` less of an account than it was granted. Negative: it was charged more than it reserved,
+    and has used that already. ``used`` is all that this life has used; ``recall`` is the number of the
+    :class:`Recall` that this answers, or 0."""
+
+    allowance: str
+    start_ns: int
+    amount: int
+    used: int
+    recall: int = 0
+
+
+class Grant(msgspec.Struct, frozen=True, tag="grant"):
+    """The worker may use ``amount`` more of an account. It should ask again when it has less than half of ``ahead``."""
+
+    allowance: str
+    start_ns: int
+    amount: int
+    ahead: int = 0
+
+
+class Denied(msgspec.Struct, frozen=True, tag="denied"):
+    """An account has only ``left`` that nobody has used or reserved, which is less than was needed."""
+
+    allowance: str
+    start_ns: int
+    left: int = 0
+
+
+class Recall(msgspec.Struct, frozen=True, tag="recall"):
+    """Another worker needs what this one has not reserved of an account; answered by :class:`Returned`, also with 0."""
+
+    allowance: str
+    start_ns: int
+    number: int
 
 
 class Drained(msgspec.Struct, frozen=True, tag="drained"):
@@ -117,7 +185,9 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
     grace_s: float
 
 
-Message: TypeAlias = Hello | Ready | Refused | Report | Drained | Apply | Shared | Drain
+Message: TypeAlias = (
+    Hello | Ready | Refused | Report | Ask | Returned | Drained | Apply | Shared | Drain | Grant | Denied | Recall
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -70,6 +70,10 @@ class Upstream(Protocol):
 class Journal(Protocol):
     """The append-only record of attempts."""
 
+    @property
+    def healthy(self) -> bool:
+        """Whether a record that is appended now is kept safe at once."""
+
     def append(self, record: Record) -> object:
         """Keep one record. Must not block; a record that cannot be kept is counted by the journal, not raised."""
 

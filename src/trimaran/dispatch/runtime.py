@@ -8,21 +8,20 @@ under it is still running).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from urllib.parse import urlsplit
 
 import msgspec
 
-from trimaran.catalog import bound_nanos
-from trimaran.dispatch.bounds import input_bound, output_bound
+from trimaran.dispatch.bounds import Bounds
 from trimaran.dispatch.snapshot import resolve
 from trimaran.providers import default_headers, signer
 from trimaran.routing import Policy, build_policy
-from trimaran.types import Limits, ModelPolicy, Snapshot, Target, feature_mask
+from trimaran.types import Limits, ModelPolicy, Snapshot, Target
 from trimaran.wire import DIALECTS, Dialect, Envelope
 
 __all__ = ["Route", "Routes", "TargetRuntime"]
 
-_AUDIO = feature_mask("audio")
 _COUNTING = " (counting)"
 
 MAX_DYNAMIC_ROUTES = 1024
@@ -33,6 +32,7 @@ class TargetRuntime:
     """One target, ready to be called."""
 
     __slots__ = (
+        "_bounds",
         "_doors",
         "_secret",
         "_signer",
@@ -40,6 +40,7 @@ class TargetRuntime:
         "origin",
         "price",
         "price_noted",
+        "reasons",
         "target",
     )
 
@@ -47,6 +48,10 @@ class TargetRuntime:
         self.target = target
         self.id = target.id
         self.price = target.price
+        self._bounds = Bounds(target)
+        known = target.capabilities
+        self.reasons = known is not None and "reasoning" in known.has
+        """Whether its model may think before it shows anything."""
         self.price_noted = False
         """The journal holds the price: written once, before the first attempt that is charged by it."""
         parts = urlsplit(target.base_url)
@@ -63,12 +68,12 @@ class TargetRuntime:
 
     def bound_nanos(self, envelope: Envelope, body: bytes) -> int | None:
         """The most that sending ``body`` for the request of ``envelope`` can cost, in nano-dollars; ``None`` where the
-        price is unknown."""
-        if self.price is None:
-            return None
-        target = self.target
-        inputs, outputs = input_bound(envelope, body, target), output_bound(envelope, target)
-        return bound_nanos(self.price, inputs, outputs, audio=envelope.needs & _AUDIO != 0)
+        price is unknown, or what the provider may do has no limit."""
+        return self._bounds.nanos(envelope, body)
+
+    def bound_tokens(self, envelope: Envelope, body: bytes) -> int:
+        """The most tokens, in and out together, that sending ``body`` can use."""
+        return self._bounds.tokens(envelope, body)
 
     def payload(self, dialect: Dialect, forwarded: bytes, body: bytes) -> bytes:
         """The whole request: prepared head, the client's allowed headers, our credential, the body.
@@ -103,16 +108,37 @@ class _Door:
 class Route:
     """A public model as this worker serves it."""
 
-    __slots__ = ("_ambiguous", "_counting", "limits", "policy", "targets")
+    __slots__ = (
+        "_ambiguous",
+        "_counting",
+        "failover_on",
+        "fallbacks",
+        "hold_bytes",
+        "limits",
+        "on_cut",
+        "policy",
+        "targets",
+    )
 
-    def __init__(self, policy: Policy, targets: dict[str, TargetRuntime]) -> None:
+    def __init__(self, policy: Policy, targets: dict[str, TargetRuntime], written: ModelPolicy) -> None:
         self.policy = policy
+        self.on_cut = written.on_cut
+        self.hold_bytes = written.hold_bytes
+        self.failover_on = frozenset(written.failover_on)
+        self.fallbacks: tuple[Route, ...] = ()
+        """The models that stand in when none of this one's targets is left, in order."""
         self.targets = targets
         """By the key under which routing learns of each: the target's id, and what is asked of it where that is not an
         answer."""
         self.limits: Limits = policy.limits
         self._counting: Route | None = None
         self._ambiguous: dict[str, bool] = {}
+
+    def by_strategy(self, strategy: str) -> Route:
+        """The same model, with its targets put in order in another way."""
+        other = copy(self)
+        other.policy = msgspec.structs.replace(self.policy, strategy=strategy)
+        return other
 
     def of_operation(self, operation: str) -> Route:
         """The same model for another operation. Counting tokens takes a moment and nothing of a model's time, so what it
@@ -125,7 +151,9 @@ class Route:
                 self.policy.name, "fastest", tuple(target.id for target in renamed), self.policy.limits
             )
             self._counting = Route(
-                build_policy(policy, renamed), {f"{key}{_COUNTING}": runtime for key, runtime in self.targets.items()}
+                build_policy(policy, renamed),
+                {f"{key}{_COUNTING}": runtime for key, runtime in self.targets.items()},
+                policy,
             )
         return self._counting
 
@@ -152,6 +180,8 @@ class Routes:
         self._runtimes: dict[str, TargetRuntime] = {}
         self._dynamic: dict[str, Route] = {}
         self._known = {name: self._route(name) for name in snapshot.models}
+        for name, written in snapshot.models.items():
+            self._known[name].fallbacks = tuple(self.find(each) for each in written.fallbacks)
 
     def find(self, model: str) -> Route:
         """The route of a public model name. Raises :class:`~trimaran.errors.UnknownModel`."""
@@ -165,7 +195,7 @@ class Routes:
 
     def _route(self, model: str) -> Route:
         policy, targets = resolve(self._snapshot, model)
-        return Route(build_policy(policy, targets), {target.id: self._runtime(target) for target in targets})
+        return Route(build_policy(policy, targets), {target.id: self._runtime(target) for target in targets}, policy)
 
     def _runtime(self, target: Target) -> TargetRuntime:
         configured = target.id in self._snapshot.targets

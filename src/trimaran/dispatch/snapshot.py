@@ -8,16 +8,14 @@ The configuration knew only shapes; here every name meets its registry, and a na
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from trimaran.catalog import capabilities, known_providers_of, overridden, price_from_usd, token_price
+from trimaran.catalog import capabilities, known_providers_of, overridden, token_price
 from trimaran.config import (
     CapabilitiesConfig,
     Config,
-    PriceConfig,
     ServerConfig,
     closest,
     combined,
@@ -25,10 +23,13 @@ from trimaran.config import (
     is_loopback,
     quote,
 )
+from trimaran.dispatch.identities import identities
+from trimaran.dispatch.prices import in_force, today
 from trimaran.errors import ConfigError, UnknownModel
+from trimaran.ledger.keys import KeyRow
 from trimaran.providers import NOT_YET, PROVIDERS, Endpoint, clean_secret, endpoint, output_limit
 from trimaran.routing import STRATEGIES
-from trimaran.types import KeyRecord, ModelPolicy, Slo, Snapshot, Target, TokenPrice
+from trimaran.types import ModelPolicy, Slo, Snapshot, Target
 from trimaran.wire import DIALECTS
 
 __all__ = ["build_snapshot", "refuse_loop", "resolve"]
@@ -42,13 +43,18 @@ _UPSTREAM_NAME = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,199}")
 _NAMES_SHOWN = 20
 
 
-def build_snapshot(config: Config, environ: Mapping[str, str], version: int) -> Snapshot:
+def build_snapshot(
+    config: Config, environ: Mapping[str, str], version: int, stored: Sequence[KeyRow] = (), *, day: str | None = None
+) -> Snapshot:
     """What to serve. Raises :class:`ConfigError` with every problem, each with its ``file:line``.
+
+    ``stored`` are the keys that ``trimaran keys`` made, revoked ones too. ``day`` (an ISO date of UTC) is the one whose prices
+    hold: today, when it is left out.
 
     With models configured, they and nothing else are served. Without, each provider whose credential is found is served
     as ``provider/*``, its default model takes part in ``auto``, and a model's bare name finds its provider.
     """
-    return _Builder(config, environ).build(version)
+    return _Builder(config, environ, today() if day is None else day).build(version, stored)
 
 
 def resolve(snapshot: Snapshot, model: str) -> tuple[ModelPolicy, list[Target]]:
@@ -83,7 +89,7 @@ def _behind_wildcard(snapshot: Snapshot, model: str) -> Target | None:
     if template is None or _UPSTREAM_NAME.fullmatch(upstream) is None:
         return None
     configured = snapshot.targets.get(f"{template.provider}/{upstream}")
-    return configured or _concrete(template, upstream)
+    return configured or _concrete(template, upstream, snapshot.day)
 
 
 def _home_of(snapshot: Snapshot, model: str) -> Target | None:
@@ -95,7 +101,7 @@ def _home_of(snapshot: Snapshot, model: str) -> Target | None:
     return None
 
 
-def _concrete(template: Target, upstream: str) -> Target:
+def _concrete(template: Target, upstream: str, day: str) -> Target:
     """The target of one model behind a template, with what the catalogue knows of it."""
     row = PROVIDERS.get(template.provider)
     known = capabilities(upstream)
@@ -104,7 +110,7 @@ def _concrete(template: Target, upstream: str) -> Target:
         id=f"{template.provider}/{upstream}",
         upstream_model=upstream,
         # A provider of one's own may be called like a vendor and cost something else: unknown.
-        price=token_price(row.price_provider, upstream) if row is not None else None,
+        price=token_price(row.price_provider, upstream, day or None) if row is not None else None,
         max_output_tokens=template.max_output_tokens or output_limit(template.dialects, known),
         capabilities=known,
     )
@@ -121,8 +127,9 @@ def _served(snapshot: Snapshot) -> str:
 class _Builder:
     """Resolves one configuration. Collects problems and warnings on its way."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+    def __init__(self, config: Config, environ: Mapping[str, str], day: str) -> None:
         self._config = config
+        self._day = day
         self._environ = environ
         self._problems: list[ConfigError] = []
         self._warnings: list[str] = list(config.warnings)
@@ -133,7 +140,7 @@ class _Builder:
         self._models: dict[str, ModelPolicy] = {}
         self._wildcards: dict[str, Target] = {}
 
-    def build(self, version: int) -> Snapshot:
+    def build(self, version: int, stored: Sequence[KeyRow]) -> Snapshot:
         config = self._config
         if config.models:
             self._configured()
@@ -141,6 +148,9 @@ class _Builder:
             self._discovered()
         self._stated()
         self._unpriced()
+        who = identities(config, stored)
+        self._problems += who.problems
+        self._warnings += who.warnings
         snapshot = Snapshot(
             version=version,
             targets=self._targets,
@@ -148,15 +158,19 @@ class _Builder:
             wildcards=self._wildcards,
             secrets=self._secrets,
             headers=self._headers,
-            keys=self._keys(),
-            require_key=bool(config.keys),
+            keys=who.keys,
+            require_key=who.require_key,
+            allowances=who.allowances,
+            anonymous_allowances=who.anonymous_allowances,
             default_limits=config.limits.limits(),
+            on_ledger_failure=config.ledger.on_failure,
             server=config.server.limits(),
+            day=self._day,
             bare_names=not config.models,
             warnings=tuple(dict.fromkeys(self._warnings)),
         )
         if not self._problems:
-            self._check_key_models(snapshot)
+            snapshot = self._check_key_models(snapshot)
         if self._problems:
             raise combined(self._problems, config.origin)
         return snapshot
@@ -185,8 +199,33 @@ class _Builder:
                     ids.append(target.id)
             weights = tuple(model.weights.get(target, 1.0) for target in ids) if model.strategy == "weighted" else ()
             self._models[name] = ModelPolicy(
-                name, model.strategy, tuple(ids), model.limits.limits(), weights, _slo(model.slo)
+                name,
+                model.strategy,
+                tuple(ids),
+                model.limits.limits(),
+                weights,
+                _slo(model.slo),
+                model.on_cut,
+                model.hold_bytes,
+                model.failover_on,
+                self._fallbacks(name),
             )
+
+    def _fallbacks(self, model: str) -> tuple[str, ...]:
+        """All models that stand in for ``model``, each once: its own, then theirs. Circles end by that."""
+        found: list[str] = []
+        waiting = [(model, index, name) for index, name in enumerate(self._config.models[model].fallbacks)]
+        while waiting:
+            owner, index, name = waiting.pop(0)
+            written = self._config.models.get(name)
+            if written is None or name.endswith("/*"):
+                near = closest(name, self._config.models)
+                hint = f"did you mean {near}?" if near else f"known: {', '.join(self._config.models)}"
+                self._problem(("models", owner, "fallbacks", index), f"there is no model {quote(name)}", hint)
+            elif name not in (model, *found):
+                found.append(name)
+                waiting += [(name, i, each) for i, each in enumerate(written.fallbacks)]
+        return tuple(found)
 
     def _unknown_strategy(self, name: str, strategy: str) -> None:
         path = ("models", name, "strategy")
@@ -202,7 +241,7 @@ class _Builder:
             return None
         target = self._targets.get(text)
         if target is None:
-            self._targets[text] = target = _concrete(template, upstream)
+            self._targets[text] = target = _concrete(template, upstream, self._day)
         return target
 
     def _discovered(self) -> None:
@@ -237,12 +276,13 @@ class _Builder:
                 continue
             for upstream, capable in provider.capabilities.items():
                 where = self._config.where("providers", name, "capabilities", upstream)
-                target = self._targets.get(f"{name}/{upstream}") or _concrete(template, upstream)
+                target = self._targets.get(f"{name}/{upstream}") or _concrete(template, upstream, self._day)
                 self._targets[target.id] = _capable(target, template, capable, where)
             for upstream, stated in provider.prices.items():
                 where = self._config.where("providers", name, "prices", upstream)
-                target = self._targets.get(f"{name}/{upstream}") or _concrete(template, upstream)
-                self._targets[target.id] = msgspec.structs.replace(target, price=_stated_price(stated, where))
+                target = self._targets.get(f"{name}/{upstream}") or _concrete(template, upstream, self._day)
+                price = in_force(stated, self._day, where) or target.price
+                self._targets[target.id] = msgspec.structs.replace(target, price=price)
 
     def _unpriced(self) -> None:
         for name, policy in self._models.items():
@@ -325,22 +365,21 @@ class _Builder:
 
     # Keys
 
-    def _keys(self) -> tuple[KeyRecord, ...]:
-        return tuple(
-            KeyRecord(name, key.digest, key.tenant, tuple(sorted(key.tags.items())), key.models)
-            for name, key in self._config.keys.items()
-        )
-
-    def _check_key_models(self, snapshot: Snapshot) -> None:
+    def _check_key_models(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with warnings about stored keys; what the configuration gets wrong is a problem."""
+        warnings = list(snapshot.warnings)
         for record in snapshot.keys:
             for index, model in enumerate(record.models):
                 try:
                     resolve(snapshot, model)
                 except UnknownModel as error:
                     near = closest(model, snapshot.models)
-                    self._problem(
-                        ("keys", record.id, "models", index), error.message, f"did you mean {near}?" if near else ""
-                    )
+                    hint = f"did you mean {near}?" if near else ""
+                    if record.id in self._config.keys:
+                        self._problem(("keys", record.id, "models", index), error.message, hint)
+                    else:
+                        warnings.append(f"the stored key {record.id} may call what is not there: {error.message}")
+        return msgspec.structs.replace(snapshot, warnings=tuple(dict.fromkeys(warnings)))
 
 
 def _tried(found: Endpoint) -> str:
@@ -374,22 +413,3 @@ def _slo(stated: Mapping[str, float]) -> Slo:
         measure, _, percent = name.partition("_p")
         limits[measure].append((int(percent) / 100, limit_s))
     return Slo(**{measure: tuple(sorted(found)) for measure, found in limits.items()})
-
-
-def _stated_price(stated: PriceConfig, where: str) -> TokenPrice:
-    def usd(picos: int | None) -> Decimal | None:
-        return None if picos is None else Decimal(picos) / 10**6
-
-    return price_from_usd(
-        Decimal(stated.input_picos) / 10**6,
-        Decimal(stated.output_picos) / 10**6,
-        source=f"{stated.source} ({where})",
-        as_of=stated.as_of or "undated",
-        cached_read_usd_per_mtok=usd(stated.cached_read_picos),
-        cache_write_usd_per_mtok=usd(stated.cache_write_picos),
-        cache_write_1h_usd_per_mtok=usd(stated.cache_write_1h_picos),
-        reasoning_usd_per_mtok=usd(stated.reasoning_picos),
-        audio_input_usd_per_mtok=usd(stated.audio_input_picos),
-        audio_output_usd_per_mtok=usd(stated.audio_output_picos),
-        usd_per_request=Decimal(stated.request_nanos) / 10**9,
-    )

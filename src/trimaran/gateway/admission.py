@@ -17,22 +17,26 @@ __all__ = ["check_origin", "client_limits"]
 _DEADLINE = b"x-trimaran-deadline-s"
 _ATTEMPTS = b"x-trimaran-max-attempts"
 _COST = b"x-trimaran-max-cost-usd"
+_TTFT = b"x-trimaran-ttft-s"
+_ALL = frozenset((_DEADLINE, _ATTEMPTS, _COST, _TTFT))
 
 _known_hosts: set[bytes] = {b"localhost", b"127.0.0.1"}
 
 
 def client_limits(limits: Limits, headers: dict[bytes, bytes]) -> Limits:
     """``limits``, tightened by the request's ``x-trimaran-…`` headers where it has any."""
-    if _DEADLINE not in headers and _ATTEMPTS not in headers and _COST not in headers:
+    if _ALL.isdisjoint(headers):
         return limits
     deadline = _number(headers, _DEADLINE)
     attempts = _number(headers, _ATTEMPTS)
     cost = _number(headers, _COST)
+    ttft = _number(headers, _TTFT)
     return tighten(
         limits,
         deadline_s=None if deadline is None else float(deadline),
         max_attempts=None if attempts is None else max(1, int(attempts)),
         max_cost_nanos=None if cost is None else int(cost * 1_000_000_000),
+        ttft_s=None if ttft is None else float(ttft),
     )
 
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, cast
 import httptools
 import msgspec
 
-from trimaran.dispatch.call import Call, Inbound
+from trimaran.dispatch.call import Call
+from trimaran.dispatch.inbound import Inbound
 from trimaran.errors import (
     BodyTooLarge,
     InvalidRequest,
@@ -68,6 +69,8 @@ class _Request(msgspec.Struct, eq=False, gc=False):
     body: bytes
     keep_alive: bool
     size: int
+    chunks: bool
+    """The client understands chunks: it speaks HTTP/1.1."""
 
 
 class Connection(asyncio.Protocol):
@@ -76,6 +79,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_busy",
         "_call",
+        "_chunked",
         "_close",
         "_counted",
         "_dialect",
@@ -120,6 +124,7 @@ class Connection(asyncio.Protocol):
         self._close = False
         self._refused = False
         self._streaming = False
+        self._chunked = True
         self._call: Call | None = None
         self._dialect = _OPENAI
         self.since = server.seconds
@@ -217,6 +222,7 @@ class Connection(asyncio.Protocol):
             body,
             parser.should_keep_alive(),
             size,
+            parser.get_http_version() != "1.0",
         )
         self._received = 0
         self._headers_done = False
@@ -239,15 +245,19 @@ class Connection(asyncio.Protocol):
         self._streaming = True
         if self._paused:
             call.pause()
-        self._write(wire_headers.stream_head(call, self._closing()))
+        if not self._chunked:
+            # Then the end of the connection is the end of the answer.
+            self._close = True
+        self._write(wire_headers.stream_head(call, self._closing(), self._chunked))
 
     def data(self, data: bytes) -> None:
         transport = self._transport
         if transport is not None:
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self, call: Call) -> None:
-        self._write(b"0\r\n\r\n")
+        if self._chunked:
+            self._write(b"0\r\n\r\n")
         self._next()
 
     def fail(self, call: Call, error: TrimaranError) -> None:
@@ -256,7 +266,7 @@ class Connection(asyncio.Protocol):
             # Head and content are out: an error event in place of the end marker, then nothing more on this connection.
             assert isinstance(self._dialect, ChatDialect)
             event = self._dialect.write_stream_error(error, request_id)
-            self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(event), event))
+            self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(event), event) if self._chunked else event)
             self._close = True
             self._next()
         else:
@@ -269,6 +279,7 @@ class Connection(asyncio.Protocol):
         self._busy = True
         self._request = request
         self._close = not request.keep_alive
+        self._chunked = request.chunks
         dialect = _SURFACES.get(request.path)
         try:
             if dialect is not None and request.method == b"POST":
@@ -313,7 +324,16 @@ class Connection(asyncio.Protocol):
             limits = client_limits(limits, headers)
             forwarded = wire_headers.forwarded(headers)
         inbound = Inbound(
-            server.new_id(), dialect, envelope, route, limits, key.tenant, key.key_id, key.tags, forwarded
+            server.new_id(),
+            dialect,
+            envelope,
+            route,
+            limits,
+            key.tenant,
+            key.key_id,
+            key.tags,
+            forwarded,
+            key.allowances,
         )
         call = dispatcher.submit(inbound, self)
         if not call.done:

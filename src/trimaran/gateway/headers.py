@@ -38,6 +38,7 @@ _READ = frozenset(
         b"x-trimaran-deadline-s",
         b"x-trimaran-max-attempts",
         b"x-trimaran-max-cost-usd",
+        b"x-trimaran-ttft-s",
     )
 )
 """Request headers that are looked at at all."""
@@ -132,13 +133,19 @@ def _own(call: Call, upstream: dict[bytes, bytes]) -> bytes:
     attempt = call.attempt
     assert attempt is not None
     notes = attempt.translation.notes
-    return b"x-trimaran-request-id: %b\r\nx-trimaran-target: %b\r\nx-trimaran-attempts: %d\r\n%b%b" % (
+    return b"x-trimaran-request-id: %b\r\nx-trimaran-target: %b\r\nx-trimaran-attempts: %d\r\n%b%b%b" % (
         call.inbound.request_id.encode(),
         attempt.runtime.id.encode("ascii", "replace"),
         call.attempts,
+        b"" if call.route is call.inbound.route else _stood_in(call.route.policy.name),
         b"" if notes is None else _noted(notes),
         _returned(upstream),
     )
+
+
+def _stood_in(model: str) -> bytes:
+    """The public model that answered in place of the one asked for."""
+    return b"x-trimaran-model: %b\r\n" % model.encode("ascii", "replace")
 
 
 def _noted(notes: Notes) -> bytes:
@@ -165,14 +172,18 @@ def unary_head(call: Call, length: int, close: bool) -> bytes:
     )
 
 
-def stream_head(call: Call, close: bool) -> bytes:
+def stream_head(call: Call, close: bool, chunked: bool = True) -> bytes:
     """The head of a streamed answer; its cost is known only at the end and stands in the ledger."""
     attempt = call.attempt
     assert attempt is not None
     return (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
-        b"Transfer-Encoding: chunked\r\n%b%b\r\n"
-        % (_own(call, attempt.headers), b"Connection: close\r\n" if close else b"")
+        b"%b%b%b\r\n"
+        % (
+            b"Transfer-Encoding: chunked\r\n" if chunked else b"",
+            _own(call, attempt.headers),
+            b"Connection: close\r\n" if close else b"",
+        )
     )
 
 

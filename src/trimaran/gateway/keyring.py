@@ -1,12 +1,15 @@
 """Who is calling: client keys checked against digests.
 
 Keys are known as SHA-256 digests only. A bounded memo of header values spares the digest for keys seen before; it is
-dropped with its snapshot, so a revoked key is gone as soon as the next snapshot arrives.
+dropped with its snapshot, so a revoked key is gone as soon as the next snapshot arrives. A key that expires is held against
+the wall clock at each request; one that does not costs no look at it.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from trimaran.errors import AuthenticationFailed
 from trimaran.ledger.records import encode_tags
@@ -20,7 +23,7 @@ _MEMO_LIMIT = 4096
 class Identity:
     """Who a request is from, as its records name it."""
 
-    __slots__ = ("anonymous", "key_id", "models", "tags", "tenant")
+    __slots__ = ("allowances", "anonymous", "expires_ns", "key_id", "models", "tags", "tenant")
 
     def __init__(self, record: KeyRecord) -> None:
         self.anonymous = not record.digest
@@ -30,29 +33,32 @@ class Identity:
         self.tags = encode_tags(record.tags)
         self.models = frozenset(record.models)
         """Models it may call; empty means all."""
-
-
-_ANONYMOUS = Identity(KeyRecord(id="", digest=b""))
+        self.allowances = record.allowances
+        """Ids of the budgets and limits that bind it."""
+        self.expires_ns = record.expires_ns
+        """Wall clock; from then on it is refused. ``None``: never."""
 
 
 class Keyring:
     """The keys of one snapshot."""
 
-    __slots__ = ("_by_digest", "_memo", "required")
+    __slots__ = ("_anonymous", "_by_digest", "_memo", "_wall_ns", "required")
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, wall_ns: Callable[[], int]) -> None:
+        self._wall_ns = wall_ns
         self._by_digest = {record.digest: Identity(record) for record in snapshot.keys}
         self._memo: dict[bytes, Identity] = {}
         self.required = snapshot.require_key
+        self._anonymous = Identity(KeyRecord(id="", digest=b"", allowances=snapshot.anonymous_allowances))
 
     def check(self, headers: dict[bytes, bytes]) -> Identity:
         """The holder of the key in ``Authorization: Bearer …`` or ``x-api-key``.
 
-        Without required keys everybody is the default tenant. Raises :class:`AuthenticationFailed`; the message never
-        holds the key.
+        Without required keys everybody is the default tenant. Raises :class:`AuthenticationFailed` when there is none, it
+        is unknown or it has expired; the message never holds the key.
         """
         if not self.required:
-            return _ANONYMOUS
+            return self._anonymous
         given = headers.get(b"authorization") or headers.get(b"x-api-key")
         if given is None:
             raise AuthenticationFailed(
@@ -66,4 +72,7 @@ class Keyring:
                 raise AuthenticationFailed("this API key is not known here", field="Authorization")
             if len(self._memo) < _MEMO_LIMIT:
                 self._memo[given] = record
+        if record.expires_ns is not None and self._wall_ns() >= record.expires_ns:
+            at = datetime.fromtimestamp(record.expires_ns // 10**9, UTC)
+            raise AuthenticationFailed(f"this API key expired at {at:%Y-%m-%d %H:%M:%S} UTC", field="Authorization")
         return record

@@ -40,12 +40,12 @@ class HttpServer:
         self._ids = ids
         self.limits = dispatcher.snapshot.server
         self.count_refusal = count_refusal
-        self.keyring = Keyring(dispatcher.snapshot)
+        self._wall_ns = dispatcher.clock.wall_ns
+        self.keyring = Keyring(dispatcher.snapshot, self._wall_ns)
         self.connections: set[Connection] = set()
         self.draining = False
         self.memory = 0
         self.seconds = 0
-        self._wall_ns = dispatcher.clock.wall_ns
 
     def new_id(self) -> str:
         """A new request id."""
@@ -59,7 +59,7 @@ class HttpServer:
         """Serve this snapshot from the next request on."""
         self.dispatcher.apply(snapshot)
         self.limits = snapshot.server
-        self.keyring = Keyring(snapshot)
+        self.keyring = Keyring(snapshot, self._wall_ns)
 
     def second(self) -> None:
         """Once a second: close what has been idle or slow for too long."""

@@ -2,6 +2,7 @@
 
 The worker listens on a socket that the supervisor bound and keeps, and takes its snapshot over the plane. Three beats
 run on its loop: limits ten times a second, a report to the supervisor four times a second, housekeeping once a second.
+What budgets leave to it, it asks of the supervisor over the same plane.
 When the plane closes the supervisor is gone, and the worker drains and ends.
 """
 
@@ -13,6 +14,7 @@ import gc
 import os
 import signal
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,20 +26,25 @@ from trimaran.dispatch.http1 import HttpUpstream
 from trimaran.dispatch.plane import (
     REPORT_INTERVAL_S,
     Apply,
+    Denied,
     Drain,
     Drained,
+    Grant,
     Hello,
     Message,
     PlaneProtocol,
     Ready,
+    Recall,
     Refused,
     Report,
     Shared,
 )
+from trimaran.dispatch.purse import Purse
 from trimaran.errors import TrimaranError
 from trimaran.gateway.server import HttpServer
 from trimaran.ledger.ids import IdSource
 from trimaran.ledger.journal import JournalWriter
+from trimaran.ledger.journal_watch import JournalWatch
 from trimaran.routing import Shared as SharedState
 from trimaran.routing import export_shared, learn
 from trimaran.telemetry import RoadMetrics
@@ -58,8 +65,11 @@ class Worker:
         self._index = index
         self._listener = listener
         self._journal = JournalWriter(journal_dir, f"worker-{index}")
+        self._journal_watch = JournalWatch(self._journal)
         self._metrics = RoadMetrics()
         self._plane = PlaneProtocol(self._on_message, self._on_closed)
+        self._ids = IdSource(index)
+        self._purse = Purse(time.time_ns, self._plane.send)
         self._server: HttpServer | None = None
         self._upstream: HttpUpstream | None = None
         self._accepting: asyncio.Server | None = None
@@ -72,7 +82,9 @@ class Worker:
         """Serve until drained."""
         loop = asyncio.get_running_loop()
         await loop.create_unix_connection(lambda: self._plane, sock=plane)
-        self._plane.send(Hello(self._index, os.getpid()))
+        # The first id is given away: all later ones of this life are greater, whatever the wall clock does.
+        life = self._ids.next(time.time_ns() // 1_000_000)
+        self._plane.send(Hello(self._index, os.getpid(), life, self._journal.life))
         loop.call_later(TICK_S, self._beat)
         try:
             await self._ended
@@ -93,10 +105,13 @@ class Worker:
                     msgspec.convert({"targets": {}, **message.payload, "worker": message.worker}, SharedState),
                     now,
                 )
+        elif isinstance(message, Grant | Denied | Recall):
+            self._purse.on_message(message)
         elif isinstance(message, Drain):
             self._drain(message.grace_s)
 
     def _on_closed(self, error: Exception | None) -> None:
+        self._purse.on_closed()
         self._drain(ORPHAN_GRACE_S)
 
     def _apply(self, snapshot: Snapshot) -> None:
@@ -114,10 +129,15 @@ class Worker:
     def _start(self, snapshot: Snapshot) -> None:
         self._upstream = upstream = HttpUpstream(asyncio.get_running_loop().time)
         dispatcher = Dispatcher(
-            snapshot, upstream=upstream, journal=self._journal, metrics=self._metrics, worker=self._index
+            snapshot,
+            upstream=upstream,
+            journal=self._journal,
+            metrics=self._metrics,
+            worker=self._index,
+            purse=self._purse,
         )
         self._metrics.follow(snapshot)
-        self._server = HttpServer(dispatcher, IdSource(self._index), self._count_refusal)
+        self._server = HttpServer(dispatcher, self._ids, self._count_refusal)
         self._starting = asyncio.get_running_loop().create_task(self._listen(snapshot.version))
 
     async def _listen(self, version: int) -> None:
@@ -146,11 +166,12 @@ class Worker:
             return
         if server.dispatcher.active or server.dispatcher.lingering:
             server.dispatcher.tick()
+        self._purse.tick(loop.time())
         if self._beats % round(REPORT_INTERVAL_S / TICK_S) == 0:
             self._report(server)
         if self._beats % round(1.0 / TICK_S) == 0:
             server.second()
-            self._journal.prepare()
+            self._journal_watch.prepare()
             assert self._upstream is not None
             self._upstream.prune()
         if self._drain_by is not None and (not server.in_flight or loop.time() >= self._drain_by):
@@ -163,7 +184,9 @@ class Worker:
         dispatcher = server.dispatcher
         self._metrics.in_flight = len(dispatcher.active)
         shared = export_shared(dispatcher.state, dispatcher.now())
-        plane.send(Report(self._index, self._metrics.export(), shared, len(dispatcher.active)))
+        # What waits in memory is lost if this process dies now.
+        used, lost = self._purse.report(), self._journal.lost + self._journal.backlog
+        plane.send(Report(self._index, self._metrics.export(), shared, len(dispatcher.active), used, lost))
 
     # the end
 
@@ -186,6 +209,7 @@ class Worker:
             self._server.dispatcher.abort()
             self._report(self._server)
         if self._plane.open:
+            self._purse.close()
             self._plane.send(Drained())
             self._plane.close()
         self._ended.set_result(None)

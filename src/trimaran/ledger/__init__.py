@@ -11,15 +11,22 @@ records.
 
 from __future__ import annotations
 
+from trimaran.ledger.dimensions import GROUPS, Filters
+from trimaran.ledger.explanation import AttemptRow, Explanation, explain, explanation
+from trimaran.ledger.explanation_text import attempts_table, explanation_text
+from trimaran.ledger.focus import focus_rows
+from trimaran.ledger.focus_columns import FOCUS_COLUMNS, FOCUS_VERSION
 from trimaran.ledger.ids import IdSource, attempt_id
 from trimaran.ledger.ingestor import Ingestor
 from trimaran.ledger.journal import JournalWriter
+from trimaran.ledger.moments import parse_when, utc_text
 from trimaran.ledger.records import (
     CANCELLED,
     FAILED,
     OK,
     OPEN,
     REJECTED,
+    CapacityUsed,
     PriceUsed,
     Record,
     Settled,
@@ -27,24 +34,33 @@ from trimaran.ledger.records import (
     decode_tags,
     encode_tags,
 )
-from trimaran.ledger.report import attempts_table, cost_text, spend_table, to_dict
-from trimaran.ledger.spend import GROUPS, AttemptRow, SpendRow, explain, parse_when, spend
+from trimaran.ledger.report import cost_text, report_dict, spend_csv, spend_table, to_dict
+from trimaran.ledger.spend import spend, spend_report
+from trimaran.ledger.spend_rows import Report, SpendRow
+from trimaran.ledger.status import LedgerStatus, journal_status, ledger_status
 from trimaran.ledger.store import IngestResult, Store
 
 __all__ = [
     "CANCELLED",
     "FAILED",
+    "FOCUS_COLUMNS",
+    "FOCUS_VERSION",
     "GROUPS",
     "OK",
     "OPEN",
     "REJECTED",
     "AttemptRow",
+    "CapacityUsed",
+    "Explanation",
+    "Filters",
     "IdSource",
     "IngestResult",
     "Ingestor",
     "JournalWriter",
+    "LedgerStatus",
     "PriceUsed",
     "Record",
+    "Report",
     "Settled",
     "SpendRow",
     "Started",
@@ -55,8 +71,17 @@ __all__ = [
     "decode_tags",
     "encode_tags",
     "explain",
+    "explanation",
+    "explanation_text",
+    "focus_rows",
+    "journal_status",
+    "ledger_status",
     "parse_when",
+    "report_dict",
     "spend",
+    "spend_csv",
+    "spend_report",
     "spend_table",
     "to_dict",
+    "utc_text",
 ]

@@ -1,7 +1,12 @@
 """Takes the journal into the store, off the road: a thread with its own connection, or single calls.
 
 Trouble with the store (locked, full, corrupt, away) stops nothing else and loses nothing: the records wait in the
-journal and every interval tries again. It is logged once when it begins or changes, and once when it is over.
+journal, however large it grows, and every interval tries again. It is logged once when it begins or changes, and once
+when it is over.
+
+What is taken in is on disk within the interval, because the store's commits are. While nothing can be taken in, the
+segments themselves are synced instead, once for each interval: so a power cut costs at most the last one, and a worker
+never waits for a disk.
 """
 
 from __future__ import annotations
@@ -11,7 +16,9 @@ import os
 import threading
 from pathlib import Path
 
-from trimaran.errors import LedgerError
+from trimaran.errors import ConfigError
+from trimaran.ledger.database import Place
+from trimaran.ledger.segments import sync_segments
 from trimaran.ledger.store import IngestResult, Store
 
 __all__ = ["Ingestor"]
@@ -20,17 +27,16 @@ _LOG = logging.getLogger("trimaran.ledger")
 
 
 class Ingestor:
-    """Ingests ``journal_dir`` into the ledger at ``store_path`` every ``interval_s`` seconds."""
+    """Ingests ``journal_dir`` into the ledger at ``place`` (a file or a database's URL) every ``interval_s`` seconds."""
 
-    def __init__(
-        self, store_path: str | os.PathLike[str], journal_dir: str | os.PathLike[str], interval_s: float = 1.0
-    ) -> None:
-        self._store_path = Path(store_path)
+    def __init__(self, place: Place, journal_dir: str | os.PathLike[str], interval_s: float = 1.0) -> None:
+        self._place = place
         self._journal_dir = Path(journal_dir)
         self._interval_s = interval_s
         self._store: Store | None = None
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._synced: set[str] = set()
         self.problem = ""
         """Why the last run failed; empty when it did not."""
         self.records = 0
@@ -38,6 +44,8 @@ class Ingestor:
         self.lag_records = 0
         """Found waiting by the last run: what two runs lie apart."""
         self.damaged = 0
+        self.journal_bytes = 0
+        """Of the journal's files, which wait to be taken in; 0 while all is well."""
         self.newest_ns = 0
         """Wall time of the newest record taken in; with the clock it gives the lag."""
 
@@ -58,14 +66,15 @@ class Ingestor:
         """One ingest, in the calling thread. ``None``: it failed, and ``problem`` says why; nothing is raised."""
         try:
             if self._store is None:
-                self._store = Store(self._store_path)
+                self._store = Store(self._place)
             result = self._store.ingest(self._journal_dir)
-        except LedgerError as error:
+        except ConfigError as error:
             self._failed(error)
             return None
         if self.problem:
-            _LOG.info("the ledger works again")
+            _LOG.warning("the ledger works again; %d records of the journal were taken in", result.records)
             self.problem = ""
+            self.journal_bytes = 0
         if result.damaged:
             _LOG.error(
                 "%d places of the journal could not be read; see %s/*.damaged", result.damaged, self._journal_dir
@@ -90,9 +99,17 @@ class Ingestor:
         finally:
             self.close()
 
-    def _failed(self, error: LedgerError) -> None:
-        # A new connection next time: a replaced file or a mended disk is then seen.
+    def _failed(self, error: ConfigError) -> None:
+        # A new connection next time: a replaced file, a mended disk or a new server is then seen.
         self.close()
+        self.journal_bytes = sync_segments(self._journal_dir, self._synced)
         if str(error) != self.problem:
             self.problem = str(error)
-            _LOG.error("the ledger cannot take in the journal; trying again every %g s: %s", self._interval_s, error)
+            _LOG.error(
+                "the ledger cannot take in the journal; trying again every %g s, and meanwhile it grows in %s (%.1f MB now): "
+                "%s",
+                self._interval_s,
+                self._journal_dir,
+                self.journal_bytes / 1e6,
+                error,
+            )

@@ -1,110 +1,126 @@
-"""Spend as a table for people and as plain data for programs. Nothing is printed here."""
+"""Spend as a table for people, for spreadsheets and as plain data for programs. Nothing is printed here."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from trimaran.catalog import format_usd
-from trimaran.ledger.spend import AttemptRow, SpendRow
+from trimaran.ledger.explanation import AttemptRow, Explanation
+from trimaran.ledger.spend_rows import Report, SpendRow
+from trimaran.ledger.status import LedgerStatus
 
-__all__ = ["attempts_table", "cost_text", "spend_table", "to_dict"]
+__all__ = ["cost_text", "report_dict", "spend_csv", "spend_table", "to_dict"]
 
 Table = tuple[list[str], list[list[str]]]
 """Headers and rows of cells, all text."""
 
 
-def to_dict(row: SpendRow | AttemptRow) -> dict[str, Any]:
+def to_dict(row: SpendRow | AttemptRow | Explanation | LedgerStatus) -> dict[str, Any]:
     """Names and JSON values; money in integer nano-dollars, unknown is null."""
     plain: dict[str, Any] = msgspec.to_builtins(row)
     return plain
 
 
+def report_dict(report: Report) -> dict[str, Any]:
+    """``by``, ``rows`` and ``totals`` for programs."""
+    plain: dict[str, Any] = msgspec.to_builtins(report)
+    return plain
+
+
 def cost_text(row: SpendRow) -> str:
     """The cost in words that do not say more than is known: ``$0.0125``, ``≥ $0.0125 (3 unknown)``, ``unknown``."""
-    if row.cost_nanos is None:
-        return "unknown"
-    if row.unknown_cost_attempts:
-        return f"≥ {format_usd(row.cost_nanos)} ({row.unknown_cost_attempts} unknown)"
-    return format_usd(row.cost_nanos)
+    if row.total_nanos is None:
+        return "unknown" if row.unknown_cost_attempts or row.unpriced_replica_s else format_usd(0)
+    unknown = [f"{row.unknown_cost_attempts} unknown"] if row.unknown_cost_attempts else []
+    if row.unpriced_replica_s:
+        unknown.append(f"{_hours_text(row.unpriced_replica_s)} of replicas unknown")
+    return f"≥ {format_usd(row.total_nanos)} ({', '.join(unknown)})" if unknown else format_usd(row.total_nanos)
 
 
-def spend_table(rows: list[SpendRow], by: str) -> Table:
-    """What ``trimaran spend`` shows. Rows of simulated providers say so."""
-    headers = [
-        by,
-        "requests",
-        "attempts",
-        "failed",
-        "input",
-        "cached",
-        "output",
-        "cost",
-        "p50",
-        "p95",
-        "ttft p50",
-        "p95",
+def _under_way_text(row: SpendRow) -> str:
+    attempts, bound = row.open_attempts - row.cut_off_attempts, row.open_bound_nanos - row.cut_off_bound_nanos
+    return f"≤ {format_usd(bound)} ({attempts:,})" if attempts else ""
+
+
+def _cut_off_text(row: SpendRow) -> str:
+    return f"≤ {format_usd(row.cut_off_bound_nanos)} ({row.cut_off_attempts:,})" if row.cut_off_attempts else ""
+
+
+def _money_text(nanos: int | None) -> str:
+    return "" if not nanos else format_usd(nanos)
+
+
+_OPTIONAL: tuple[tuple[str, Callable[[SpendRow], str]], ...] = (
+    ("by tokens", lambda row: "" if row.cost_nanos is None else format_usd(row.cost_nanos)),
+    ("capacity", lambda row: _money_text(row.capacity_nanos)),
+    ("idle", lambda row: _money_text(row.idle_nanos)),
+    ("amortised", lambda row: _money_text(row.amortised_nanos)),
+)
+"""Shown where pools are part of the answer."""
+
+
+def spend_table(report: Report) -> Table:
+    """What ``trimaran spend`` shows, the total last. Rows of simulated providers say so; a column that would be empty is
+    left out."""
+    rows = [*report.rows, *report.totals] if len(report.rows) > 1 else report.rows
+    columns: list[tuple[str, Callable[[SpendRow], str]]] = [
+        ("requests", lambda row: f"{row.requests:,}"),
+        ("attempts", lambda row: f"{row.attempts:,}"),
+        ("failed", lambda row: f"{row.failures:,}"),
+        ("input", lambda row: f"{row.input_tokens:,}"),
+        ("cached", lambda row: f"{row.cached_tokens:,}"),
+        ("output", lambda row: f"{row.output_tokens:,}"),
+        ("cost", cost_text),
     ]
+    if any(row.capacity_nanos is not None or row.idle_nanos or row.unpriced_replica_s for row in rows):
+        columns += [column for column in _OPTIONAL if any(column[1](row) for row in rows)]
+    rest: list[tuple[str, Callable[[SpendRow], str]]] = [
+        ("estimated", lambda row: _money_text(row.estimated_nanos)),
+        ("of failures", lambda row: _money_text(row.failed_nanos)),
+        ("under way", _under_way_text),
+        ("cut off", _cut_off_text),
+        ("p50", lambda row: _ms_text(row.p50_latency_ms)),
+        ("p95", lambda row: _ms_text(row.p95_latency_ms)),
+        ("ttft p50", lambda row: _ms_text(row.p50_ttft_ms)),
+        ("p95", lambda row: _ms_text(row.p95_ttft_ms)),
+    ]
+    columns += [(name, text) for name, text in rest if any(text(row) for row in rows)]
+    headers = [*report.by, *(name for name, _ in columns)]
+    places = len(report.rows)
     return headers, [
-        [
-            _group_text(row),
-            f"{row.requests:,}",
-            f"{row.attempts:,}",
-            f"{row.failures:,}",
-            f"{row.input_tokens:,}",
-            f"{row.cached_tokens:,}",
-            f"{row.output_tokens:,}",
-            cost_text(row),
-            *(_ms_text(ms) for ms in (row.p50_latency_ms, row.p95_latency_ms, row.p50_ttft_ms, row.p95_ttft_ms)),
-        ]
-        for row in rows
+        [*_group_cells(row, report.by, total=place >= places), *(text(row) for _, text in columns)]
+        for place, row in enumerate(rows)
     ]
 
 
-def attempts_table(rows: list[AttemptRow]) -> Table:
-    """One request's attempts, first to last."""
-    headers = [
-        "attempt",
-        "target",
-        "why",
-        "status",
-        "http",
-        "error",
-        "ttft",
-        "latency",
-        "input",
-        "output",
-        "cost",
-        "reason",
-    ]
-    return headers, [
-        [
-            str(row.attempt),
-            row.target,
-            row.why,
-            row.status,
-            str(row.http_status or ""),
-            row.error_code or "",
-            _ms_text(None if row.ttft_us is None else (row.ttft_us + 500) // 1000),
-            _ms_text(None if row.latency_us is None else (row.latency_us + 500) // 1000),
-            _count_text(row.input_tokens),
-            _count_text(row.output_tokens),
-            "unknown" if row.cost_nanos is None else format_usd(row.cost_nanos),
-            row.reason,
-        ]
-        for row in rows
+def _group_cells(row: SpendRow, by: Sequence[str], *, total: bool) -> list[str]:
+    cells = ["total", *[""] * (len(by) - 1)] if total else [row.groups[name] or "(none)" for name in by]
+    if row.simulated:
+        cells[0] += " (simulated)"
+    return cells
+
+
+def spend_csv(report: Report) -> list[list[str]]:
+    """Header and rows for spreadsheets: dimensions first, figures as in JSON, unknown is empty. Without the total."""
+    fields = [name for name in SpendRow.__struct_fields__ if name not in ("group", "groups")]
+    return [[*report.by, *fields]] + [
+        [*(row.groups[name] for name in report.by), *(_csv_text(getattr(row, name)) for name in fields)]
+        for row in report.rows
     ]
 
 
-def _group_text(row: SpendRow) -> str:
-    name = row.group or "(none)"
-    return f"{name} (simulated)" if row.simulated_attempts else name
+def _csv_text(value: int | bool | None) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _ms_text(ms: int | None) -> str:
     return "" if ms is None else f"{ms:,} ms"
 
 
-def _count_text(count: int | None) -> str:
-    return "" if count is None else f"{count:,}"
+def _hours_text(seconds: int) -> str:
+    return f"{seconds // 3600:,} h" if seconds >= 3600 else f"{-(-seconds // 60)} min"

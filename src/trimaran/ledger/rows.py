@@ -1,6 +1,6 @@
 """Journal records to rows: ``Started`` and ``Settled`` of one attempt become one row, in one statement where possible.
 
-Most attempts begin and end within one batch, so their two records are joined here before SQLite sees them. The others
+Most attempts begin and end within one batch, so their two records are joined here before the database sees them. The others
 are two upserts that meet in the row, in whichever order they come. Repeating any of it changes nothing.
 
 Records are taken as the plain lists that MessagePack decodes to (their checksum vouches for them); the slices below
@@ -9,32 +9,24 @@ follow the field order in :mod:`.records`, and a test holds both together.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from trimaran.ledger.database import Database
 from trimaran.ledger.records import PriceUsed, Settled, Started
 from trimaran.types import Usage
 
 __all__ = ["RowWriter"]
 
-_NOT_A_RECORD = (
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    msgspec.MsgspecError,
-    OverflowError,
-    TypeError,
-    ValueError,
-    LookupError,
-)
-"""How a record that is not what it should be shows itself; everything else is trouble with the store."""
+_NOT_A_RECORD = (msgspec.MsgspecError, OverflowError, TypeError, ValueError, LookupError)
+"""How a record that is not what it should be shows itself before the database sees it."""
 
 Row = list[Any]
 Values = Sequence[Any]
 
+_LANE = slice(12, 24)
 _STARTED, _SETTLED, _PRICE_USED, _CAPACITY_USED = 1, 2, 3, 4
 
 
@@ -62,19 +54,23 @@ _KEY = "request_id, attempt, tenant, context, started_ns"
 
 
 def _insert(table: str, columns: str) -> str:
-    return f"INTO {table} ({columns}) VALUES ({', '.join('?' * len(columns.split(', ')))})"
+    return f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(columns.split(', ')))})"
 
 
 def _upsert(columns: str, update: str) -> str:
     assignments = ", ".join(f"{name} = excluded.{name}" for name in update.split(", "))
-    return f"INSERT {_insert('attempt_rows', columns)} ON CONFLICT (request_id, attempt) DO UPDATE SET {assignments}"
+    return f"{_insert('attempt_rows', columns)} ON CONFLICT (request_id, attempt) DO UPDATE SET {assignments}"
 
 
-_WHOLE = f"INSERT OR REPLACE {_insert('attempt_rows', f'{_KEY}, {_START}, {_END}')}"
+def _once(table: str, columns: str) -> str:
+    return f"{_insert(table, columns)} ON CONFLICT DO NOTHING"
+
+
+_WHOLE = _upsert(f"{_KEY}, {_START}, {_END}", f"tenant, context, started_ns, {_START}, {_END}")
 _OPENED = _upsert(f"{_KEY}, {_START}", f"tenant, context, started_ns, {_START}")
 _CLOSED = _upsert(f"{_KEY}, {_END}", _END)
-_PRICE = f"INSERT OR IGNORE {_insert('price_versions', 'target, version, source, as_of, price, valid_from')}"
-_CAPACITY = "INSERT OR IGNORE " + _insert(
+_PRICE = _once("price_versions", "target, version, source, as_of, price, valid_from")
+_CAPACITY = _once(
     "capacity",
     "pool, from_ns, until_ns, replicas, offer, platform, region, purchase_option, hourly_nanos, amortised_hourly_nanos, "
     "source, as_of, simulated",
@@ -85,13 +81,16 @@ _CAPACITY_LENGTH = 14
 class RowWriter:
     """Writes batches of payloads through one connection, within the caller's transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection = database.connection
         self._decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder().decode
-        self._contexts = _Interned(connection, "contexts", _CONTEXT)
-        self._outcomes = _Interned(connection, "outcomes", _OUTCOME)
+        self._contexts = _Interned(database, "contexts", _CONTEXT)
+        self._outcomes = _Interned(database, "outcomes", _OUTCOME)
         self.newest_ns = 0
         """Wall time of the newest record written so far."""
+        self.lanes: set[str] = set()
+        """Lanes of the request ids (see :mod:`.ids`) in the last :meth:`write`."""
 
     def forget(self) -> None:
         """The transaction was rolled back: what was interned in it does not exist."""
@@ -100,10 +99,13 @@ class RowWriter:
 
     def write(self, payloads: Sequence[bytes]) -> int:
         """Write all; returns how many of them could not be understood or stored."""
+        self.lanes.clear()
         self._connection.execute("SAVEPOINT batch")
         try:
             bad = self._write(payloads)
-        except _NOT_A_RECORD:
+        except Exception as error:
+            if not self._is_bad_record(error):
+                raise
             # One of them is not what it should be. It must not hold up the others: write each on its own.
             self._connection.execute("ROLLBACK TO batch")
             self.forget()
@@ -115,12 +117,17 @@ class RowWriter:
         self._connection.execute("SAVEPOINT record")
         try:
             bad = self._write([payload])
-        except _NOT_A_RECORD:
+        except Exception as error:
+            if not self._is_bad_record(error):
+                raise
             self._connection.execute("ROLLBACK TO record")
             self.forget()
             bad = 1
         self._connection.execute("RELEASE record")
         return bad
+
+    def _is_bad_record(self, error: Exception) -> bool:
+        return isinstance(error, _NOT_A_RECORD) or self._database.is_bad_record(error)
 
     def _write(self, payloads: Sequence[bytes]) -> int:
         decode, contexts, outcomes = self._decode, self._contexts, self._outcomes
@@ -166,26 +173,22 @@ class RowWriter:
         execute(_PRICE, prices)
         execute(_CAPACITY, capacity)
         self.newest_ns = newest
+        for rows in (whole, closed, started):
+            self.lanes.update([row[0][_LANE] for row in rows])
         return bad
 
 
 class _Interned(dict[tuple[Any, ...], int]):
     """Ids of rows that are written once: looked up in memory, then in the table, else inserted."""
 
-    def __init__(self, connection: sqlite3.Connection, table: str, columns: str) -> None:
+    def __init__(self, database: Database, table: str, columns: str) -> None:
         super().__init__()
-        self._connection = connection
-        where = " AND ".join(f"{name} = ?" for name in columns.split(", "))
-        self._select = f"SELECT id FROM {table} WHERE {where}"
-        self._insert = f"INSERT {_insert(table, columns)}"
+        self._database, self._table, self._columns = database, table, columns
 
     def __missing__(self, values: tuple[Any, ...]) -> int:
         if len(self) >= _MOST_INTERNED:
             self.clear()
-        row = self._connection.execute(self._select, values).fetchone()
-        identity: int | None = row[0] if row else self._connection.execute(self._insert, values).lastrowid
-        assert identity is not None
-        self[values] = identity
+        self[values] = identity = self._database.intern(self._table, self._columns, values)
         return identity
 
 

@@ -8,8 +8,8 @@
 
 All words are aligned and in the machine's byte order. A record exists once its length is not zero; the writer stores
 payload and checksum first and the length last, in one store. The file is mapped shared, so what was stored belongs to
-the kernel: SIGKILL loses nothing, and no record costs a system call. (Power loss can lose what the kernel has not yet
-written back; what has reached the store is safe from that too.) The checksum covers the length.
+the kernel: SIGKILL loses nothing, and no record costs a system call. (Power loss can lose what is neither in the store
+nor synced by :func:`sync_segments` yet: the last second.) The checksum covers the length.
 
 The writer holds an exclusive ``flock`` on each file it may still append to. Whoever gets a shared one knows that the
 writer has moved on or is dead, and that nothing will be added: the segment is *sealed*.
@@ -27,7 +27,16 @@ from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
-__all__ = ["HEADER_BYTES", "MAX_RECORD_BYTES", "SUFFIX", "Segment", "SegmentReader", "remove_unborn", "segment_paths"]
+__all__ = [
+    "HEADER_BYTES",
+    "MAX_RECORD_BYTES",
+    "SUFFIX",
+    "Segment",
+    "SegmentReader",
+    "remove_unborn",
+    "segment_paths",
+    "sync_segments",
+]
 
 MAGIC = b"TRIMJNL\x01"
 HEADER_BYTES = 64
@@ -79,10 +88,6 @@ class Segment:
         if upto - self._released >= _RELEASE_BYTES:
             self._map.madvise(mmap.MADV_DONTNEED, self._released, upto - self._released)
             self._released = upto
-
-    def flush(self) -> None:
-        """Write the mapped pages to disk. Blocks: not for the road."""
-        self._map.flush()
 
     def close(self) -> None:
         """Unmap, cut off the unused rest, and let go of the lock."""
@@ -136,6 +141,15 @@ class SegmentReader:
             return payloads, start + used
         return self._skip(start)
 
+    @property
+    def size(self) -> int:
+        """Of the file, in bytes."""
+        return os.fstat(self._fd).st_size
+
+    def sync(self) -> None:
+        """Have the kernel write to disk what was stored so far, by whichever process. Blocks."""
+        os.fsync(self._fd)
+
     def _skip(self, start: int) -> tuple[list[bytes], int]:
         """Go on behind something that is not a record; in a sealed segment only."""
         rest = os.pread(self._fd, os.fstat(self._fd).st_size, start)
@@ -154,6 +168,27 @@ class SegmentReader:
 def segment_paths(directory: Path) -> list[Path]:
     """All segments, oldest life first, in the order they were written."""
     return sorted(directory.glob("*" + SUFFIX))
+
+
+def sync_segments(directory: Path, done: set[str]) -> int:
+    """Have the kernel write all segments to disk, from whichever process; how many bytes they take. Blocks.
+
+    ``done`` is the caller's memory between calls: names that were sealed when they were synced, and so stay as they are.
+    """
+    names = {path.name for path in segment_paths(directory)}
+    done &= names
+    total = 0
+    for name in sorted(names):
+        with suppress(OSError), SegmentReader(directory / name) as reader:
+            total += reader.size
+            if name not in done:
+                reader.sync()
+                if reader.sealed:
+                    done.add(name)
+    if names:
+        with suppress(OSError):
+            _sync_folder(directory)
+    return total
 
 
 def remove_unborn(directory: Path, now_s: float) -> None:
@@ -190,3 +225,11 @@ def _allocate(fd: int, size: int) -> None:
         zeros = bytes(_READ_BYTES)
         for offset in range(0, size, _READ_BYTES):
             os.pwrite(fd, zeros[: size - offset], offset)
+
+
+def _sync_folder(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

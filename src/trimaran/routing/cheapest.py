@@ -61,7 +61,7 @@ class _Ranked:
 
 def cheapest(request: RouteRequest, policy: Policy, state: State, now: float, u: float) -> list[Choice]:
     """By predicted cost, within the SLO."""
-    ready, others, outputs = assess(request, policy, state, now)
+    ready, others, outputs = assess(request, policy, state, now, u)
     choices = ready if others is None else [choice for tier in others for choice in tier]
     predict_costs(choices, request, policy, state, now, outputs)
     if others is not None and not policy.objectives:
@@ -77,9 +77,9 @@ def cheapest(request: RouteRequest, policy: Policy, state: State, now: float, u:
         return ready
     trials = others[Verdict.TRIAL]
     if ranked and trials:
-        _try_first(ranked[0], trials, ready, request, state)
+        _try_first(ranked[0], trials, ready, request, state, now)
     ramping = _rank(others[Verdict.RAMPING] + others[Verdict.COLD], policy, state, now, outputs)
-    return ready + behind(others, [each.choice for each in ramping], ready, state, now)
+    return ready + behind(others, [each.choice for each in ramping], ready, state, now, u)
 
 
 def _rank(choices: list[Choice], policy: Policy, state: State, now: float, outputs: float) -> list[_Ranked]:
@@ -184,13 +184,15 @@ def _affordable(choice: Choice, best: Choice, could: bool, routine: bool, state:
     )
 
 
-def _try_first(first: _Ranked, trials: list[Choice], ready: list[Choice], request: RouteRequest, state: State) -> None:
+def _try_first(
+    first: _Ranked, trials: list[Choice], ready: list[Choice], request: RouteRequest, state: State, now: float
+) -> None:
     """A broken target's trial goes first where it would stand first if it is well again: how slow it was while it broke does not count."""
     for place, each in enumerate(trials):
         cost = each.predicted_cost_nanos
         wanted = first.group == _MISSES or (
             cost is not None and (first.group == _UNPRICED or float(cost) <= first.key[1])
         )
-        if wanted and trial_allowed(each, ready, request, state):
+        if wanted and trial_allowed(each, ready, request, state, now):
             ready.insert(0, trials.pop(place))
             return

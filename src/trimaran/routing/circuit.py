@@ -6,11 +6,14 @@ so that stragglers neither close an open circuit nor reopen a recovered one.
 
 - It opens after :data:`TRIP_CONSECUTIVE` failures in a row, or when the decayed failure rate reaches :data:`TRIP_RATE`; at once when
   the target refuses our credential or does not know the model, because nothing but an operator mends that.
-- It stays open for :data:`OPEN_BASE_S`, doubled at each reopening up to a cap, and never shorter than a Retry-After.
+- It stays open for :data:`OPEN_BASE_S`, doubled at each reopening up to a cap, and never shorter than a Retry-After. Nor is it open for longer
+  than :data:`OUTAGE_SHARE` of the outage so far (or :data:`OPEN_SHORT_S`): a target that comes and goes is back soon after it comes.
 - When that time has passed, one trial is admitted. The time passing is no event: :func:`admission` reads it from the clock,
   and sending the trial makes it so.
 - A 429 is no breakage: the target rests for its Retry-After and the circuit stays as it was.
-- A target that is new or has just closed may have one request in flight; each answer doubles that (:data:`RAMP_DONE` ends it).
+- A target that is new or has just closed may have one request in flight; each answer doubles that (:data:`RAMP_DONE` ends it). What is
+  beyond it goes elsewhere. Where there is no elsewhere, a new target takes it all the same; one that has rested or recovered does not
+  (:func:`held_back`), or all that waited for it would be sent at one instant.
 
 Workers agree through :func:`merge`: the later ``epoch`` wins, on a tie the more cautious view. That is a join, so the order
 and the repetition of exchanges do not matter. Workers take turns at the trial (``turn``), so that N of them do not send N.
@@ -26,6 +29,7 @@ from trimaran.errors import CredentialRejected, RateLimited, Rejected, TargetNot
 __all__ = [
     "OPEN_BASE_S",
     "OPEN_CAP_S",
+    "OPEN_SHORT_S",
     "OPERATOR_BASE_S",
     "OPERATOR_CAP_S",
     "QUIET_RATE",
@@ -45,6 +49,7 @@ __all__ = [
     "ended",
     "failed",
     "heard",
+    "held_back",
     "merge",
     "refused",
     "rest",
@@ -69,6 +74,13 @@ OPEN_BASE_S = 2.0
 """First open time: longer than a reconnect, shorter than anybody's patience with an idle target."""
 OPEN_CAP_S = 60.0
 """Longest open time of a failing target; bounds how late a recovery is seen."""
+OPEN_SHORT_S = 3.0
+OUTAGE_SHARE = 0.25
+OUTAGE_SHORT_S = 10.0
+HELD_S = 12.0
+"""Open for no longer than the first, or this share of the outage beyond its first ten seconds: after a short outage a recovery is seen within
+5 s, the turn and the trial included, later in proportion to the outage. It costs a few trials more in the first minutes. What did not hold
+for :data:`HELD_S` is the same outage: a target that fails half of the time is to be left alone for long."""
 OPERATOR_BASE_S = 30.0
 OPERATOR_CAP_S = 600.0
 """The same where an operator must act: keys and deployments change in minutes, not in seconds."""
@@ -77,12 +89,18 @@ REST_CAP_S = 30.0
 """Rest after a 429 that names no time: doubled at each one in a row."""
 RETRY_AFTER_CAP_S = 3600.0
 """No target silences itself for longer than this."""
+RAMP_STEP_S = 2.0
+"""A lone target's ramp doubles with this time, too: long answers must not hold back what waits."""
+RAMP_WAIT_S = 0.1
+"""Held back by a ramp: asked again after one to three times this. A first token takes about as long."""
 RAMP_DONE = 64
 """In flight at which the ramp ends: six answers, each doubling."""
 FORGET_S = 60.0
 """Closed for this long, a target has lived down its earlier openings."""
 TURN_S = 1.25
 """Distance of the workers' turns at a trial: the exchange period of one second, with a margin."""
+REST_NEWS_S = 0.5
+"""Another worker's rest is a new one if it ends this much later than the one that is known: what passes on the way is less."""
 TRIAL_LOST_S = 120.0
 """A trial whose end was never reported stops blocking the next one."""
 PEER_TRIAL_S = 2.5
@@ -135,6 +153,8 @@ class Breaker:
     changed_at: float = float("-inf")
     until: float = 0.0
     """Monotonic time from which a trial is due while open."""
+    down_at: float = float("-inf")
+    """When the present outage began, or the last one."""
     openings: int = 0
     """In a row, without :data:`FORGET_S` of being closed between them."""
     consecutive: int = 0
@@ -149,12 +169,16 @@ class Breaker:
     """A trial, ours or another worker's, is under way until then at the latest."""
     own_trial: bool = False
     rest_until: float = 0.0
+    rested_at: float = float("-inf")
+    """When the last rest was asked for."""
     rests: int = 0
-    """429s in a row."""
+    """429s in a row that named no time."""
     ramp: int = 1
     """Requests that may be in flight before others go elsewhere."""
+    limited: bool = False
+    """A learned ceiling holds."""
     quiet: bool = False
-    """Closed, no recent failure, no rest, ramp over: nothing here needs a look."""
+    """Closed, no recent failure, no rest, no ceiling, ramp over: nothing here needs a look."""
 
 
 class Verdict(enum.IntEnum):
@@ -197,6 +221,16 @@ def admission(breaker: Breaker, in_flight: int, now: float, turn: int = 0) -> Ad
     return _TRIAL if now >= breaker.until + turn * TURN_S else _LATE
 
 
+def held_back(breaker: Breaker, in_flight: int, now: float, u: float) -> float:
+    """The time at which a lone target that ramps up may be asked again, by chance ``u``; 0: it takes one more now. Pure."""
+    if not breaker.epoch and not breaker.rest_until:
+        return 0.0
+    since_s = now - max(breaker.changed_at, breaker.rest_until)
+    if in_flight < breaker.ramp << max(0, min(int(since_s / RAMP_STEP_S), RAMP_DONE)):
+        return 0.0
+    return now + RAMP_WAIT_S * (1.0 + 2.0 * u)
+
+
 def trial_sent(breaker: Breaker, now: float) -> None:
     """An attempt was sent while the circuit was not closed."""
     breaker.circuit = TRANSITIONS[breaker.circuit, Signal.TRIAL_SENT]
@@ -234,7 +268,8 @@ def ended(breaker: Breaker, sent_at: float, now: float) -> None:
     if sent_at < breaker.changed_at - _EPSILON_S:
         return
     breaker.consecutive = 0
-    breaker.rests = 0
+    if sent_at > breaker.rested_at:
+        breaker.rests = 0
     breaker.outcomes += 1
     breaker.outcome_at = now
     breaker.rate *= 1.0 - RATE_GAIN
@@ -246,6 +281,7 @@ def ended(breaker: Breaker, sent_at: float, now: float) -> None:
         and breaker.ramp >= RAMP_DONE
         and breaker.rest_until <= now
         and breaker.rate < QUIET_RATE
+        and not breaker.limited
     )
 
 
@@ -274,11 +310,14 @@ def refused(breaker: Breaker, sent_at: float, now: float) -> None:
     _apply(breaker, Signal.TRIPPED, OPERATOR_BASE_S, OPERATOR_CAP_S, now)
 
 
-def rest(breaker: Breaker, retry_after_s: float | None, in_flight: int, now: float) -> None:
-    """The target asked for a pause. ``None``: it did not say how long."""
+def rest(breaker: Breaker, retry_after_s: float | None, in_flight: int, now: float, u: float = 0.5) -> None:
+    """The target asked for a pause. ``None``: it did not say how long; then it is half to one and a half times ours, by chance ``u``."""
     breaker.quiet = False
+    if now - breaker.rested_at > FORGET_S:
+        breaker.rests = 0
+    breaker.rested_at = now
     if retry_after_s is None:
-        retry_after_s = min(REST_BASE_S * 2.0**breaker.rests, REST_CAP_S)
+        retry_after_s = min(REST_BASE_S * 2.0**breaker.rests, REST_CAP_S) * (0.5 + u)
         breaker.rests = min(breaker.rests + 1, 16)
     breaker.rest_until = max(breaker.rest_until, now + min(max(retry_after_s, 0.0), RETRY_AFTER_CAP_S))
     breaker.ramp = max(1, min(breaker.ramp, in_flight // 2))
@@ -288,7 +327,14 @@ def _apply(breaker: Breaker, signal: Signal, base_s: float, cap_s: float, now: f
     was = breaker.circuit
     breaker.circuit = TRANSITIONS[was, signal]
     if breaker.circuit is Circuit.OPEN and was is not Circuit.OPEN:
-        breaker.until = max(now + min(base_s * 2.0**breaker.openings, cap_s), breaker.rest_until)
+        if was is Circuit.CLOSED and now - breaker.changed_at > HELD_S:
+            breaker.down_at = now
+            if base_s <= OPEN_SHORT_S:
+                breaker.openings = 0
+        open_s = min(base_s * 2.0**breaker.openings, cap_s)
+        if base_s <= OPEN_SHORT_S:
+            open_s = min(open_s, max(OPEN_SHORT_S, OUTAGE_SHARE * (now - breaker.down_at - OUTAGE_SHORT_S)))
+        breaker.until = max(now + open_s, breaker.rest_until)
         breaker.openings = min(breaker.openings + 1, 16)
         breaker.ramp = 1
         _changed(breaker, now)
@@ -304,11 +350,15 @@ def _changed(breaker: Breaker, now: float) -> None:
 
 
 def merge(breaker: Breaker, other: Breaker, now: float) -> bool:
-    """Join another worker's view into ours. ``other`` needs circuit, epoch, until, openings, own_trial, rest_until.
+    """Join another worker's view into ours. ``other`` needs circuit, epoch, until, openings, own_trial, rest_until, rests, ramp.
 
     True when this closed our circuit.
     """
     if other.rest_until > max(breaker.rest_until, now):
+        if other.rest_until > breaker.rest_until + REST_NEWS_S:
+            breaker.ramp = min(breaker.ramp, other.ramp)
+            breaker.rests = max(breaker.rests, other.rests)
+            breaker.rested_at = now
         breaker.rest_until = other.rest_until
         breaker.quiet = False
     if other.epoch < breaker.epoch:
@@ -316,6 +366,8 @@ def merge(breaker: Breaker, other: Breaker, now: float) -> bool:
     closes = False
     if other.epoch > breaker.epoch:
         closes = breaker.circuit is not Circuit.CLOSED and other.circuit is Circuit.CLOSED
+        if breaker.circuit is Circuit.CLOSED and now - breaker.changed_at > HELD_S:
+            breaker.down_at = now
         breaker.circuit = other.circuit
         breaker.until = other.until
         breaker.openings = other.openings
@@ -325,7 +377,9 @@ def merge(breaker: Breaker, other: Breaker, now: float) -> bool:
         _changed(breaker, now)
         breaker.epoch = other.epoch
     elif breaker.circuit is not Circuit.CLOSED and other.circuit is not Circuit.CLOSED:
-        breaker.until = max(breaker.until, other.until)
+        if other.until > now:
+            # A time that has passed is shared as now. Taking it over at each exchange would put off the later turns for ever.
+            breaker.until = max(breaker.until, other.until)
         breaker.openings = max(breaker.openings, other.openings)
         if not breaker.own_trial:
             breaker.circuit = Circuit.HALF_OPEN if other.own_trial else breaker.circuit

@@ -8,7 +8,7 @@ client marks its prompt, which nobody knows before the prompt is read.
 
 from __future__ import annotations
 
-from trimaran.catalog import cost_nanos
+from trimaran.catalog import tokens_nanos
 from trimaran.routing.events import Choice, RouteRequest
 from trimaran.routing.policy import Candidate, Policy
 from trimaran.routing.state import State, TargetState
@@ -40,7 +40,7 @@ def predict_costs(
 
 
 def _cost(price: TokenPrice, input_tokens: int, output_tokens: int, cached: int) -> int:
-    return cost_nanos(price, Usage(input_tokens, output_tokens, cached))
+    return tokens_nanos(price, Usage(input_tokens, output_tokens, cached))
 
 
 def _cached(target: TargetState, candidate: Candidate, request: RouteRequest, now: float) -> int:

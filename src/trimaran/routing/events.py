@@ -30,6 +30,7 @@ __all__ = [
     "RouteRequest",
     "Sent",
     "Shared",
+    "SharedCeiling",
     "SharedTarget",
 ]
 
@@ -134,6 +135,8 @@ class Failed(msgspec.Struct, gc=False):
     input_tokens: int = 0
     in_flight: int = 0
     probe: bool = False
+    u: float = 0.5
+    """Uniform in [0, 1): spreads the rest after a 429 that names no time."""
 
 
 class Abandoned(msgspec.Struct, gc=False):
@@ -148,6 +151,21 @@ class Abandoned(msgspec.Struct, gc=False):
     input_tokens: int = 0
     in_flight: int = 0
     probe: bool = False
+
+
+class SharedCeiling(msgspec.Struct, array_like=True, gc=False):
+    """A learned ceiling as one worker knows it: :class:`trimaran.routing.ceiling.Ceiling`."""
+
+    epoch: int
+    hit_s: float
+    """Since the last hit; negative: none is known."""
+    span_s: float = 0.0
+    requests_peak: float = 0.0
+    """Requests/s of all workers; 0: the ceiling was forgotten."""
+    requests_grown_s: float = 0.0
+    tokens_peak: float = 0.0
+    tokens_grown_s: float = 0.0
+    burst: float = 1.0
 
 
 class SharedTarget(msgspec.Struct, array_like=True, gc=False):
@@ -175,6 +193,15 @@ class SharedTarget(msgspec.Struct, array_like=True, gc=False):
     tpot_sum: float
     failed_n: int = 0
     """Failures over the worker's life, to be taken as differences in the same way."""
+    requests_per_s: float = 0.0
+    tokens_per_s: float = 0.0
+    """What it sent there lately and the target took."""
+    ramp: int = 1
+    """Requests that may be in flight after the rest."""
+    rests: int = 0
+    """429s in a row that named no time."""
+    ceiling: SharedCeiling | None = None
+    """``None``: there never was one."""
 
 
 class Shared(msgspec.Struct):

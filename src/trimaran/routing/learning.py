@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from trimaran.routing.ceiling import hit, spend
 from trimaran.routing.circuit import (
     Circuit,
     began,
@@ -23,8 +24,8 @@ from trimaran.routing.circuit import (
 from trimaran.routing.events import Abandoned, Completed, Event, Failed, FirstToken, Sent, Shared
 from trimaran.routing.model import observe_tpot, observe_ttft, observe_whole, recovered, ttft_s_of
 from trimaran.routing.prefixes import SHARE_CAP, SHARE_MEMORY, Table
-from trimaran.routing.sharing import hear
-from trimaran.routing.state import MAX_TARGETS, State, TargetState
+from trimaran.routing.sharing import PEER_FRESH_S, hear
+from trimaran.routing.state import MAX_TARGETS, PRIOR_OUTPUT_TOKENS, State, TargetState
 
 __all__ = ["learn"]
 
@@ -69,8 +70,20 @@ def _sent(state: State, event: Sent, now: float) -> None:
     target.waiting_since += now
     if event.probe:
         state.probing += 1
-    if not target.breaker.quiet and target.breaker.circuit is not Circuit.CLOSED:
-        trial_sent(target.breaker, now)
+    meter = target.meter
+    if now >= meter.until:
+        meter.roll(now)
+    tokens = event.input_tokens + (target.output_tokens or PRIOR_OUTPUT_TOKENS)
+    meter.requests += 1.0
+    meter.tokens += tokens
+    breaker = target.breaker
+    if breaker.quiet:
+        return
+    if breaker.limited and target.ceiling is not None:
+        others = now - state.heard_at < PEER_FRESH_S
+        breaker.limited = spend(target.ceiling, meter, tokens, now, state.workers if others else 1, others)
+    if breaker.circuit is not Circuit.CLOSED:
+        trial_sent(breaker, now)
 
 
 def _first_token(state: State, event: FirstToken, now: float) -> None:
@@ -78,9 +91,17 @@ def _first_token(state: State, event: FirstToken, now: float) -> None:
     ttft_s = event.ttft_s
     target.waiting -= 1
     target.waiting_since = target.waiting_since - (now - ttft_s) if target.waiting > 0 else 0.0
-    if not target.breaker.quiet and began(target.breaker, now - ttft_s, now):
-        recovered(state, target, now)
+    if not target.breaker.quiet:
+        _taken(target, now - ttft_s)
+        if began(target.breaker, now - ttft_s, now):
+            recovered(state, target, now)
     observe_ttft(state, target, ttft_s, event.input_tokens, event.in_flight, now)
+
+
+def _taken(target: TargetState, sent_at: float) -> None:
+    """The target took what was sent then: the next 429 says something new."""
+    if target.ceiling is not None and sent_at > target.ceiling.answered_at:
+        target.ceiling.answered_at = sent_at
 
 
 def _completed(state: State, event: Completed, now: float) -> None:
@@ -98,8 +119,10 @@ def _completed(state: State, event: Completed, now: float) -> None:
     if event.ttft_s is None:
         target.waiting -= 1
         target.waiting_since = target.waiting_since - (now - total_s) if target.waiting > 0 else 0.0
-        if not breaker.quiet and began(breaker, now - total_s, now):
-            recovered(state, target, now)
+        if not breaker.quiet:
+            _taken(target, now - total_s)
+            if began(breaker, now - total_s, now):
+                recovered(state, target, now)
         target.whole += WHOLE_GAIN * (1.0 - target.whole)
         observe_whole(state, target, total_s, tokens, event.input_tokens, event.in_flight, now)
     else:
@@ -167,7 +190,7 @@ def _failed(state: State, event: Failed, now: float) -> None:
         ended(breaker, sent_at, now)
         return
     if kind == "rest":
-        rest(breaker, event.retry_after_s, target.in_flight, now)
+        _limited(state, target, event, now)
         trial_lost(breaker)
         return
     if event.retry_after_s is not None:
@@ -178,6 +201,21 @@ def _failed(state: State, event: Failed, now: float) -> None:
     _censor(state, target, event, now)
     target.failed_s += FAILED_GAIN * (event.elapsed_s - target.failed_s)
     failed(breaker, sent_at, now)
+
+
+def _limited(state: State, target: TargetState, event: Failed, now: float) -> None:
+    """A 429: a rest, and a ceiling at what was sent when it came."""
+    breaker, meter = target.breaker, target.meter
+    others = now - state.heard_at < PEER_FRESH_S
+    in_flight = target.in_flight + target.others if others else target.in_flight
+    rest(breaker, event.retry_after_s, in_flight, now, event.u)
+    if now >= meter.until:
+        meter.roll(now)
+    meter.refused(event.input_tokens + (target.output_tokens or PRIOR_OUTPUT_TOKENS))
+    rest_s = max(0.0, breaker.rest_until - now)
+    turn, workers = (state.turn, state.workers) if others else (0, 1)
+    target.ceiling = hit(target.ceiling, meter, now - event.elapsed_s, rest_s, now, turn, workers, others)
+    breaker.limited = target.ceiling is not None and target.ceiling.requests is not None
 
 
 def _abandoned(state: State, event: Abandoned, now: float) -> None:

@@ -15,7 +15,8 @@ from __future__ import annotations
 from math import exp, inf, log, log1p, sqrt
 from operator import attrgetter
 
-from trimaran.routing.circuit import OPEN_BASE_S, QUIET_RATE, TURN_S, Circuit, Verdict, admission
+from trimaran.routing.ceiling import ceiling_reason, free_at
+from trimaran.routing.circuit import OPEN_BASE_S, OPEN_CAP_S, QUIET_RATE, TURN_S, Circuit, Verdict, admission, held_back
 from trimaran.routing.events import Choice, RouteRequest
 from trimaran.routing.model import BEYOND, GROWTH_PER_S, VARIANCE_CAP
 from trimaran.routing.policy import Policy
@@ -86,7 +87,7 @@ FAILURE_FLOOR_S = 0.1
 FAILURE_AGE_S = 30.0
 """The failure rate of a target that this worker does not send to counts half after this long."""
 FREE_TRIALS = 3
-"""Trials of one outage that the account does not limit: after 2, 4 and 8 s. A short outage ends at once even in thin traffic."""
+"""Trials of one outage that the account does not limit: after 2, 5 and 8 s. A short outage ends at once even in thin traffic."""
 PATIENCE_FLOOR_S = 1.0
 PATIENCE_RATIO = 4.0
 PATIENCE_OWN = 2.0
@@ -108,22 +109,22 @@ _NO_TARGET = TargetState()
 def ordered(request: RouteRequest, policy: Policy, state: State, now: float, u: float) -> list[Choice]:
     """As written in the policy; what is broken, resting or recovering steps back. A target never seen does not: it was
     written first."""
-    ready, others, _ = assess(request, policy, state, now)
+    ready, others, _ = assess(request, policy, state, now, u)
     if others is not None:
         ready += others[Verdict.COLD]
         trials = others[Verdict.TRIAL]
-        if ready and trials and trial_allowed(trials[0], ready, request, state):
+        if ready and trials and trial_allowed(trials[0], ready, request, state, now):
             ready.append(trials.pop(0))
         ready.sort(key=lambda choice: policy.targets.index(choice.target))
     for choice in ready:
         if others is None or not choice.probe:
             choice.reason = _CONFIGURED
-    return ready if others is None else ready + behind(others, others[Verdict.RAMPING], ready, state, now)
+    return ready if others is None else ready + behind(others, others[Verdict.RAMPING], ready, state, now, u)
 
 
 def fastest(request: RouteRequest, policy: Policy, state: State, now: float, u: float) -> list[Choice]:
     """By the seconds this request is expected to take, with a budgeted part of the traffic spent on finding out."""
-    ready, others, _ = assess(request, policy, state, now)
+    ready, others, _ = assess(request, policy, state, now, u)
     if len(ready) > 1:
         if len(ready) > 2:
             ready.sort(key=_by_score)
@@ -136,7 +137,7 @@ def fastest(request: RouteRequest, policy: Policy, state: State, now: float, u: 
             (u < PROBE_CHANCE or news or others is not None or ready[1].score < NEAR * ready[0].score)
             and state.probing < PROBES_AT_ONCE
         ):
-            _probe(ready, state, now, u, news)
+            _probe(ready, request, state, now, u, news)
     if ready:
         first = ready[0]
         if first.reason is _NEXT:
@@ -144,13 +145,15 @@ def fastest(request: RouteRequest, policy: Policy, state: State, now: float, u: 
     if others is None:
         return ready
     trials = others[Verdict.TRIAL]
-    if ready and trials and trial_allowed(trials[0], ready, request, state):
+    if ready and trials and trial_allowed(trials[0], ready, request, state, now):
         ready.insert(0, trials.pop(0))
     ramping = sorted(others[Verdict.RAMPING] + others[Verdict.COLD], key=_by_score)
-    return ready + behind(others, ramping, ready, state, now)
+    return ready + behind(others, ramping, ready, state, now, u)
 
 
-def assess(request: RouteRequest, policy: Policy, state: State, now: float) -> tuple[list[Choice], Tiers | None, float]:
+def assess(
+    request: RouteRequest, policy: Policy, state: State, now: float, u: float
+) -> tuple[list[Choice], Tiers | None, float]:
     """Filter and score. Returns the ready targets and, where there are any, the others in a list for each :class:`Verdict`;
     all in the policy's order; and the output tokens after the first that were reckoned with, which is the mean of what the policy's targets
     gave, within the client's limit. One long function, because it runs for each request."""
@@ -198,7 +201,7 @@ def assess(request: RouteRequest, policy: Policy, state: State, now: float) -> t
             continue
         if others is None:
             others = [ready, [], [], [], [], []]
-        _admit(choice, target, state, now, others)
+        _admit(choice, target, state, now, u, others)
     if others is not None:
         _predict_cold(others, known, outputs, size)
     return ready, others, outputs
@@ -226,11 +229,15 @@ def _lateness(target: TargetState, ttft_s: float, total_s: float, now: float) ->
     return 1.0
 
 
-def _admit(choice: Choice, target: TargetState, state: State, now: float, tiers: Tiers) -> None:
+def _admit(choice: Choice, target: TargetState, state: State, now: float, u: float, tiers: Tiers) -> None:
     """Look closely at a target that is new, was broken or failed lately."""
     breaker = target.breaker
     turn = (state.turn + breaker.openings) % state.workers
     verdict, reason, retry_at = admission(breaker, choice.in_flight, now, turn)
+    if breaker.limited and target.ceiling is not None and verdict <= Verdict.RAMPING:
+        free = free_at(target.ceiling, now, u)
+        if free:
+            verdict, reason, retry_at = Verdict.REJECTED, ceiling_reason(target.ceiling, now), free
     tiers[verdict].append(choice)
     if breaker.rate >= QUIET_RATE:
         choice.score = _with_failures(target, choice.predicted_total_s, now)
@@ -277,7 +284,7 @@ def _predict_cold(tiers: Tiers, known: dict[str, TargetState], outputs: float, s
                 choice.score = choice.predicted_total_s
 
 
-def _probe(ready: list[Choice], state: State, now: float, u: float, news: bool) -> None:
+def _probe(ready: list[Choice], request: RouteRequest, state: State, now: float, u: float, news: bool) -> None:
     """Move one target to the front for the sake of knowledge, if there is one worth it and the account allows it."""
     best = ready[0]
     picked = None
@@ -292,6 +299,13 @@ def _probe(ready: list[Choice], state: State, now: float, u: float, news: bool) 
                 break
             continue
         near = choice.score < NEAR * best.score
+        known = state.targets[choice.target]
+        if known.breaker.consecutive and not known.waiting and now - known.seen_at > OPEN_CAP_S:
+            # Too few failures to open its circuit, and its silence made it seem slow: nobody would ask it again.
+            picked = choice
+            picked.reason = "probe: failed when last asked"
+            picked.patience_s = _patience(choice, known, best, request)
+            break
         if not (near or news or routine):
             continue
         target = state.targets[choice.target]
@@ -326,19 +340,25 @@ def _probe(ready: list[Choice], state: State, now: float, u: float, news: bool) 
         best.reason = "probe: never seen"
 
 
-def trial_allowed(trial: Choice, ready: list[Choice], request: RouteRequest, state: State) -> bool:
-    """Whether a broken target's trial goes first: the first few of an outage always, later ones from the probing account."""
-    best = min(ready, key=_by_score)
-    target = state.targets[trial.target]
+def _patience(trial: Choice, target: TargetState, best: Choice, request: RouteRequest) -> float:
     expected_s, own_s = best.predicted_ttft_s, target.usual_s or trial.predicted_ttft_s
     if not request.stream:
         expected_s = best.predicted_total_s
         own_s *= trial.predicted_total_s / trial.predicted_ttft_s
     own_s = min(PATIENCE_OWN * own_s, PATIENCE_CAP_S)
-    patience_s = max(PATIENCE_FLOOR_S, PATIENCE_RATIO * expected_s, own_s)
+    return max(PATIENCE_FLOOR_S, PATIENCE_RATIO * expected_s, own_s)
+
+
+def trial_allowed(trial: Choice, ready: list[Choice], request: RouteRequest, state: State, now: float) -> bool:
+    """Whether a broken target's trial goes first: the first few of an outage always, later ones from the probing account, and one when
+    the last is :data:`OPEN_CAP_S` ago, or a debt would keep a recovery from being seen."""
+    target = state.targets[trial.target]
+    patience_s = _patience(trial, target, min(ready, key=_by_score), request)
     cost_s = min(patience_s, target.failed_s)
     if state.probing or (
-        target.breaker.openings > FREE_TRIALS and state.probed_s + cost_s > RESERVE_SHARE * state.spent_s
+        target.breaker.openings > FREE_TRIALS
+        and now - target.breaker.changed_at < OPEN_CAP_S
+        and state.probed_s + cost_s > RESERVE_SHARE * state.spent_s
     ):
         return False
     trial.patience_s = patience_s
@@ -346,14 +366,33 @@ def trial_allowed(trial: Choice, ready: list[Choice], request: RouteRequest, sta
     return True
 
 
-def behind(others: Tiers, ramping: list[Choice], ready: list[Choice], state: State, now: float) -> list[Choice]:
+def behind(
+    others: Tiers, ramping: list[Choice], ready: list[Choice], state: State, now: float, u: float
+) -> list[Choice]:
     """What comes after the ready ones: ramping, trials, and the rejected by when to ask again."""
+    if ramping and not ready:
+        ramping = _hold_back(others, ramping, state, now, u)
     admitted = ramping + others[Verdict.TRIAL] + others[Verdict.LATE_TRIAL]
     rejected = others[Verdict.REJECTED]
     rejected.sort(key=_by_retry)
     if rejected and not ready and not admitted:
         _last_resort(rejected, state, now)
     return admitted + rejected
+
+
+def _hold_back(others: Tiers, ramping: list[Choice], state: State, now: float, u: float) -> list[Choice]:
+    """With no other target to go to, what is beyond a ramp waits. Those still admitted."""
+    admitted = []
+    for choice in ramping:
+        at = held_back(state.targets[choice.target].breaker, choice.in_flight, now, u)
+        if at:
+            choice.admitted = False
+            choice.retry_at = at
+            choice.score = inf
+            others[Verdict.REJECTED].append(choice)
+        else:
+            admitted.append(choice)
+    return admitted
 
 
 def _last_resort(rejected: list[Choice], state: State, now: float) -> None:

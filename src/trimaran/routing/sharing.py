@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from trimaran.routing.ceiling import FLOOR, Bucket, Ceiling, drain, join, share
 from trimaran.routing.circuit import RAMP_DONE, Breaker, Circuit, heard, merge
-from trimaran.routing.events import Shared, SharedTarget
+from trimaran.routing.events import Shared, SharedCeiling, SharedTarget
 from trimaran.routing.model import hear_tpot, hear_ttft, recovered
 from trimaran.routing.state import MAX_TARGETS, NO_SUMS, PeerView, State, Sums, TargetState
 
@@ -32,8 +33,16 @@ def export_shared(state: State, now: float) -> dict[str, Any]:
     targets = {}
     for name, target in state.targets.items():
         breaker = target.breaker
-        if not (target.ttft_n or target.in_flight or breaker.epoch or breaker.failures or breaker.rest_until > now):
+        if not (
+            target.ttft_n
+            or target.in_flight
+            or breaker.epoch
+            or breaker.failures
+            or breaker.rest_until > now
+            or target.ceiling is not None
+        ):
             continue
+        _, requests, tokens = target.meter.taken(now)
         shared = SharedTarget(
             in_flight=target.in_flight,
             circuit=int(breaker.circuit),
@@ -48,6 +57,11 @@ def export_shared(state: State, now: float) -> dict[str, Any]:
             tpot_n=target.tpot_n,
             tpot_sum=target.tpot_sum,
             failed_n=breaker.failures,
+            requests_per_s=requests,
+            tokens_per_s=tokens,
+            ramp=breaker.ramp,
+            rests=breaker.rests,
+            ceiling=_export_ceiling(target.ceiling, now) if target.ceiling is not None else None,
         )
         targets[name] = msgspec.to_builtins(shared)
     return {"worker": state.worker, "targets": targets}
@@ -63,12 +77,18 @@ def hear(state: State, event: Shared, now: float) -> None:
         view = state.peers[event.worker] = PeerView(heard_at=now)
     view.heard_at = state.heard_at = now
     _replace_loads(state, view, {name: target.in_flight for name, target in event.targets.items()})
+    _replace_rates(
+        state,
+        view,
+        {name: (each.requests_per_s, each.tokens_per_s) for name, each in event.targets.items() if each.requests_per_s},
+    )
     for name, shared in event.targets.items():
         target = state.targets.get(name)
         if target is None:
             if len(state.targets) >= MAX_TARGETS:
                 continue
             target = state.targets[name] = TargetState(others=shared.in_flight)
+            target.meter.others_requests, target.meter.others_tokens = shared.requests_per_s, shared.tokens_per_s
         if _merge_breaker(target.breaker, shared, now):
             # Before the samples: the answer that closed the circuit is among them, and must count in full.
             recovered(state, target, now)
@@ -81,6 +101,10 @@ def hear(state: State, event: Shared, now: float) -> None:
             shared.failed_n,
         )
     _count_peers(state, now)
+    for name, shared in event.targets.items():
+        target = state.targets.get(name)
+        if target is not None and shared.ceiling is not None:
+            _merge_ceiling(target, shared.ceiling, state.turn, state.workers, now)
 
 
 def _replace_loads(state: State, view: PeerView, loads: dict[str, int]) -> None:
@@ -95,6 +119,51 @@ def _replace_loads(state: State, view: PeerView, loads: dict[str, int]) -> None:
     view.in_flight = loads
 
 
+def _replace_rates(state: State, view: PeerView, rates: dict[str, tuple[float, float]]) -> None:
+    for sign, those in ((-1.0, view.rates), (1.0, rates)):
+        for name, (requests, tokens) in those.items():
+            target = state.targets.get(name)
+            if target is not None:
+                meter = target.meter
+                meter.others_requests = max(0.0, meter.others_requests + sign * requests)
+                meter.others_tokens = max(0.0, meter.others_tokens + sign * tokens)
+    view.rates = rates
+
+
+def _export_ceiling(ceiling: Ceiling, now: float) -> SharedCeiling:
+    hit_s = now - ceiling.hit_at if ceiling.epoch else -1.0
+    if ceiling.requests is None or ceiling.tokens is None:
+        return SharedCeiling(ceiling.epoch, hit_s)
+    return SharedCeiling(
+        ceiling.epoch,
+        hit_s,
+        ceiling.span_s,
+        ceiling.requests.peak,
+        ceiling.requests.grown_s,
+        ceiling.tokens.peak,
+        ceiling.tokens.grown_s,
+        ceiling.burst,
+    )
+
+
+def _merge_ceiling(target: TargetState, shared: SharedCeiling, turn: int, workers: int, now: float) -> None:
+    other = Ceiling(shared.epoch, at=now, hit_at=now - max(0.0, shared.hit_s))
+    if shared.requests_peak > 0.0 and shared.tokens_peak > 0.0:
+        other.span_s = max(1.0, shared.span_s)
+        other.burst = shared.burst
+        other.requests = Bucket(max(shared.requests_peak, FLOOR), max(0.0, shared.requests_grown_s))
+        other.tokens = Bucket(max(shared.tokens_peak, FLOOR), max(0.0, shared.tokens_grown_s))
+    news = target.ceiling is None or shared.epoch > target.ceiling.epoch
+    target.ceiling = ceiling = join(target.ceiling, other)
+    share(ceiling, target.meter, workers, True)
+    breaker = target.breaker
+    if news:
+        drain(ceiling, max(now, breaker.rest_until), turn, workers)
+    breaker.limited = ceiling.requests is not None
+    if breaker.limited:
+        breaker.quiet = False
+
+
 def _merge_breaker(breaker: Breaker, shared: SharedTarget, now: float) -> bool:
     if not shared.epoch and not shared.rest_s:
         return False
@@ -105,6 +174,8 @@ def _merge_breaker(breaker: Breaker, shared: SharedTarget, now: float) -> bool:
         openings=shared.openings,
         own_trial=shared.trial,
         rest_until=now + shared.rest_s,
+        ramp=shared.ramp,
+        rests=shared.rests,
     )
     return merge(breaker, other, now)
 
@@ -148,6 +219,8 @@ def _ramp_up(breaker: Breaker, shared: SharedTarget, answers: int) -> None:
 def _count_peers(state: State, now: float) -> None:
     """Drop workers that fell silent, and find this one's place in the queue for trials."""
     for worker in [w for w, view in state.peers.items() if now - view.heard_at > PEER_FRESH_S]:
-        _replace_loads(state, state.peers.pop(worker), {})
+        view = state.peers.pop(worker)
+        _replace_loads(state, view, {})
+        _replace_rates(state, view, {})
     state.turn = sum(1 for worker in state.peers if worker < state.worker)
     state.workers = 1 + len(state.peers)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import log, log1p
 
+from trimaran.routing.ceiling import Ceiling, Meter
 from trimaran.routing.circuit import Breaker
 from trimaran.routing.prefixes import PRIOR_SHARE, Table
 
@@ -78,6 +79,9 @@ class TargetState:
     """One target as one worker sees it. Times in seconds, logs natural."""
 
     breaker: Breaker = field(default_factory=Breaker)
+    meter: Meter = field(default_factory=Meter)
+    ceiling: Ceiling | None = None
+    """Learnt from its 429s; ``None`` until there was one. ``breaker.limited`` says whether it holds."""
     in_flight: int = 0
     others: int = 0
     """Requests of other workers in flight there, as last shared."""
@@ -151,6 +155,8 @@ class PeerView:
     heard_at: float
     in_flight: dict[str, int] = field(default_factory=dict)
     sums: dict[str, Sums] = field(default_factory=dict)
+    rates: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Requests/s and tokens/s that it sends, by target."""
 
 
 @dataclass(slots=True)

@@ -52,7 +52,7 @@ def order(request: RouteRequest, policy: Policy, state: State, now: float, u: fl
 def appraise(choices: list[Choice], request: RouteRequest, policy: Policy, state: State, now: float) -> list[Choice]:
     """The same choices with cost and SLO predicted, which only ``cheapest`` does by itself: for people, not for the road."""
     fit = [choice for choice in choices if not choice.unfit]
-    _, _, outputs = assess(request, policy, state, now)
+    _, _, outputs = assess(request, policy, state, now, 0.5)
     predict_costs(fit, request, policy, state, now, outputs)
     predict_slo(fit, policy, state, outputs)
     return choices

@@ -18,14 +18,14 @@ __all__ = ["weighted"]
 
 def weighted(request: RouteRequest, policy: Policy, state: State, now: float, u: float) -> list[Choice]:
     """By a draw with the policy's weights; what is broken, resting or recovering steps back, as in ``ordered``."""
-    ready, others, _ = assess(request, policy, state, now)
+    ready, others, _ = assess(request, policy, state, now, u)
     if others is not None:
         ready += others[Verdict.COLD]
         trials = others[Verdict.TRIAL]
-        if ready and trials and trial_allowed(trials[0], ready, request, state):
+        if ready and trials and trial_allowed(trials[0], ready, request, state, now):
             ready.append(trials.pop(0))
     drawn = _draw(ready, policy, u)
-    return drawn if others is None else drawn + behind(others, others[Verdict.RAMPING], drawn, state, now)
+    return drawn if others is None else drawn + behind(others, others[Verdict.RAMPING], drawn, state, now, u)
 
 
 def _draw(ready: list[Choice], policy: Policy, u: float) -> list[Choice]:

@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 from trimaran.simulation.engine import POLICIES, Decision, Result, simulate
+from trimaran.simulation.limits import RateLimit
 from trimaran.simulation.measure import adaptation, percentile, regret
-from trimaran.simulation.workload import Arrival, Fault, Run, TargetModel, two_targets
+from trimaran.simulation.workload import Arrival, Fault, Run, TargetModel, steady, two_targets
 
 __all__ = [
     "POLICIES",
     "Arrival",
     "Decision",
     "Fault",
+    "RateLimit",
     "Result",
     "Run",
     "TargetModel",
@@ -22,5 +24,6 @@ __all__ = [
     "percentile",
     "regret",
     "simulate",
+    "steady",
     "two_targets",
 ]

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from trimaran.errors import ConnectFailed, NoFirstToken, RateLimited, ServerFault, TrimaranError
 from trimaran.routing import Choice, Completed, Failed, FirstToken, Sent
+from trimaran.simulation.limits import Gate
 from trimaran.simulation.policies import MeanOfLast, Oracle, Plan, Policy, RandomChoice, RoundRobin, Routing
 from trimaran.simulation.workload import Arrival, Run, TargetModel
 
 __all__ = ["POLICIES", "Decision", "Result", "simulate"]
 
 EXCHANGE_S = 1.0
+GOLDEN = 0.6180339887
+"""Added to a request's uniform number each time that it is ordered again: evenly spread, and drawn without drawing."""
+BACKOFF_S = 0.25
+"""Until a request that met a 429 looks again where it may go, when nobody else is left."""
 
 
 @dataclass(slots=True)
@@ -52,6 +57,10 @@ class Result:
     decisions: list[Decision] = field(default_factory=list)
     sent_to: list[tuple[float, int, int]] = field(default_factory=list)
     """(time, target, worker) of each attempt."""
+    limited: list[tuple[float, int]] = field(default_factory=list)
+    """(time, target) of each 429."""
+    answered_at: list[tuple[float, int]] = field(default_factory=list)
+    """(time of sending, target) of each answer."""
 
     @property
     def mean_s(self) -> float:
@@ -70,6 +79,7 @@ class _Server:
     def __init__(self, model: TargetModel, mean_output: float) -> None:
         self.model = model
         self.free = [0.0] * model.slots
+        self.gate = Gate(model.limits) if model.limits else None
         self._decode_tokens = mean_output - 1.0
 
     def expected_s(self, input_tokens: int, now: float) -> float:
@@ -100,7 +110,7 @@ class _Server:
 class _Attempt:
     """One request on its way through its plan."""
 
-    __slots__ = ("arrival", "choice", "first_at", "place", "plan", "sent_at", "target", "worker")
+    __slots__ = ("arrival", "choice", "closed", "first_at", "place", "plan", "refused_s", "sent_at", "target", "worker")
 
     def __init__(self, arrival: Arrival, plan: Plan, worker: int) -> None:
         self.arrival = arrival
@@ -111,6 +121,10 @@ class _Attempt:
         self.sent_at = 0.0
         self.first_at: float | None = None
         self.choice: Choice | None = None
+        self.refused_s: float | None = None
+        """The Retry-After it will meet."""
+        self.closed: set[int] = set()
+        """Targets that failed for this request: they are not asked again."""
 
 
 class _Engine:
@@ -158,7 +172,7 @@ class _Engine:
         worker = int(arrival.worker * self.workers)
         plan = self.policy.plan(arrival, worker, now)
         if not plan.targets:
-            self.result.unanswered += 1
+            self._wait(_Attempt(arrival, plan, worker), now)
             return
         target = plan.targets[0]
         expected = self.expected(arrival, now)
@@ -168,10 +182,29 @@ class _Engine:
         self.result.decisions.append(Decision(now, target, best, excess, self.first_tokens, probe))
         self._try_next(_Attempt(arrival, plan, worker), now)
 
-    def _try_next(self, attempt: _Attempt, now: float) -> None:
-        attempt.place += 1
-        if attempt.place >= len(attempt.plan.targets):
+    def _wait(self, attempt: _Attempt, now: float) -> None:
+        """Nobody may be asked now. Come back when somebody may, if that is soon enough."""
+        later = [at for at, target in attempt.plan.later if target not in attempt.closed]
+        at = max(min(later, default=inf), now)
+        if at < attempt.arrival.at + self.run.wait_s:
+            self._later(at, self._again, attempt)
+        else:
             self.result.unanswered += 1
+
+    def _again(self, attempt: _Attempt, now: float) -> None:
+        arrival = attempt.arrival
+        attempt.arrival = replace(arrival, u=(arrival.u + GOLDEN) % 1.0)
+        attempt.plan = self.policy.plan(attempt.arrival, attempt.worker, now)
+        attempt.place = -1
+        self._try_next(attempt, now)
+
+    def _try_next(self, attempt: _Attempt, now: float) -> None:
+        targets = attempt.plan.targets
+        attempt.place += 1
+        while attempt.closed and attempt.place < len(targets) and targets[attempt.place] in attempt.closed:
+            attempt.place += 1
+        if attempt.place >= len(targets):
+            self._wait(attempt, now)
             return
         target = attempt.target = attempt.plan.targets[attempt.place]
         choices = attempt.plan.choices
@@ -194,7 +227,15 @@ class _Engine:
         if fault is not None and draw[2] < fault.probability:
             self._later(now + min(_FAULT_S[fault.kind], limit_s), _FAULT_ACTS[fault.kind].__get__(self), attempt)
             return
-        first, end = self.servers[target].serve(arrival, draw, now)
+        server = self.servers[target]
+        if server.gate is not None:
+            refused_s = server.gate.refuses(arrival.input_tokens + arrival.output_tokens, now)
+            if refused_s is not None:
+                limit = server.gate.in_force(now)
+                attempt.refused_s = refused_s if limit is not None and limit.retry_after else None
+                self._later(now + _FAULT_S["limit"], self._over, attempt)
+                return
+        first, end = server.serve(arrival, draw, now)
         if first - now > limit_s:
             self._later(now + limit_s, self._silent, attempt)
             return
@@ -232,6 +273,7 @@ class _Engine:
         self.result.latencies.append(now - attempt.arrival.at)
         self.result.ttfts.append((now if first_at is None else first_at) - attempt.arrival.at)
         self.result.answered_by.append((attempt.target, attempt.arrival))
+        self.result.answered_at.append((attempt.sent_at, attempt.target))
 
     def _account(self, attempt: _Attempt, now: float, probe: bool) -> None:
         self.result.attempt_s += now - attempt.sent_at
@@ -252,10 +294,18 @@ class _Engine:
             attempt.arrival.input_tokens,
             choice.in_flight if choice is not None else 0,
             probe,
+            attempt.arrival.u,
         )
         self.result.failures += 1
         self.policy.tell(event, attempt.target, attempt.worker, now)
         self._account(attempt, now, probe)
+        if error is RateLimited:
+            self.result.limited.append((now, attempt.target))
+            if self.run.wait_s and attempt.place + 1 >= len(attempt.plan.targets):
+                self._later(now + BACKOFF_S, self._again, attempt)
+                return
+        else:
+            attempt.closed.add(attempt.target)
         self._try_next(attempt, now)
 
     def _error(self, attempt: _Attempt, now: float) -> None:
@@ -270,6 +320,9 @@ class _Engine:
     def _limit(self, attempt: _Attempt, now: float) -> None:
         fault = self.run.targets[attempt.target].fault(attempt.sent_at)
         self._fail(attempt, now, RateLimited, fault.retry_after_s if fault is not None else None)
+
+    def _over(self, attempt: _Attempt, now: float) -> None:
+        self._fail(attempt, now, RateLimited, attempt.refused_s)
 
 
 _FAULT_S = {"error": 0.05, "refuse": 0.002, "silent": inf, "limit": 0.03}

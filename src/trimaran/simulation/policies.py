@@ -40,6 +40,8 @@ class Plan(msgspec.Struct):
 
     targets: list[int]
     choices: list[Choice] | None = None
+    later: list[tuple[float, int]] = []
+    """Those that rest or are at their ceiling, with the time from which each may be asked."""
 
 
 class Policy(Protocol):
@@ -96,7 +98,14 @@ class Routing:
         request = RouteRequest(arrival.input_tokens, None, self._stream)
         choices = order(request, self.policy, self.states[worker], now, arrival.u)
         admitted = [choice for choice in choices if choice.admitted]
-        return Plan([self._index[choice.target] for choice in admitted], admitted)
+        plan = Plan([self._index[choice.target] for choice in admitted], admitted)
+        if len(admitted) < len(choices):
+            plan.later = [
+                (choice.retry_at, self._index[choice.target])
+                for choice in choices
+                if not choice.admitted and choice.circuit == "closed"
+            ]
+        return plan
 
     def tell(self, event: AttemptEvent, target: int, worker: int, now: float) -> None:
         """Learn it. Where answers are not streamed, first tokens do not show."""

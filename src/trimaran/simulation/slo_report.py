@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from trimaran.catalog import cost_nanos, price_from_usd
+from trimaran.catalog import price_from_usd, tokens_nanos
 from trimaran.simulation.engine import Result, simulate
 from trimaran.simulation.measure import percentile
 from trimaran.simulation.policies import Routing
@@ -86,7 +86,7 @@ def kept(seeds: Sequence[int], scenario: str, *, workers: int = 1) -> list[Kept]
 
 def _cost(result: Result) -> int:
     return sum(
-        cost_nanos(PRICES[target], Usage(arrival.input_tokens, arrival.output_tokens))
+        tokens_nanos(PRICES[target], Usage(arrival.input_tokens, arrival.output_tokens))
         for target, arrival in result.answered_by
     )
 

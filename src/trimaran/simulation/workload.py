@@ -16,16 +16,21 @@ Assumptions, chosen to be plain rather than kind:
 - ``load`` is the arrival rate over the capacity of *all* targets together at the speeds of the start. At load 0.7 the
   fastest target alone cannot carry the traffic if the ratio of speeds is below 2.3.
 - Speeds change at one instant and without announcement; requests in service keep the speed they began with.
+- Where a run lets requests wait, one that no target may take comes back when routing said that one may, as long as it is younger than
+  that time; otherwise it ends without an answer.
 - A cancelled attempt still holds its slot to the end that was drawn for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import exp
 from random import Random
 
-__all__ = ["Arrival", "Fault", "Run", "TargetModel", "cheap_and_dear", "two_targets"]
+from trimaran.simulation.limits import RateLimit
+
+__all__ = ["Arrival", "Fault", "Run", "TargetModel", "cheap_and_dear", "steady", "two_targets"]
 
 SIGMA_TTFT = 0.4
 SIGMA_TPOT = 0.2
@@ -55,6 +60,8 @@ class TargetModel:
     slots: int = 8
     batch_slope: float = 0.0
     faults: list[Fault] = field(default_factory=list)
+    limits: list[RateLimit] = field(default_factory=list)
+    """By time, each in force until the next."""
 
     def speed(self, now: float) -> float:
         """The factor in force at ``now``."""
@@ -94,6 +101,8 @@ class Run:
     mean_output: float
     changes: list[float] = field(default_factory=list)
     ttft_limit_s: float = 60.0
+    wait_s: float = 0.0
+    """How long after its arrival a request may still be waiting for a target that rests; 0: it does not wait."""
 
 
 def two_targets(
@@ -163,6 +172,33 @@ def cheap_and_dear(
     changes = [arrivals[requests // 3].at, arrivals[2 * requests // 3].at] if slowed != 1.0 else []
     cheap.speeds = [(since, slowed if place == 1 else 1.0) for place, since in enumerate([0.0, *changes])]
     return Run([cheap, dear], arrivals, mean_output, changes)
+
+
+def steady(
+    seed: int,
+    targets: list[TargetModel],
+    phases: Sequence[tuple[float, float]],
+    *,
+    wait_s: float = 0.0,
+    ttft_limit_s: float = 10.0,
+) -> Run:
+    """Arrivals at ``targets`` as given. ``phases``: (seconds, requests/s), one after the other; at 0 requests/s nothing comes."""
+    random = Random(seed)
+    times: list[float] = []
+    begin = 0.0
+    for length_s, rate in phases:
+        now = begin
+        while rate > 0.0:
+            now += random.expovariate(rate)
+            if now >= begin + length_s:
+                break
+            times.append(now)
+        begin += length_s
+    sizes = _sizes(random, len(times))
+    count = len(targets)
+    arrivals = [_arrival(random, at, *size, count) for at, size in zip(times, sizes, strict=True)]
+    mean_output = sum(size[1] for size in sizes) / len(sizes)
+    return Run(targets, arrivals, mean_output, ttft_limit_s=ttft_limit_s, wait_s=wait_s)
 
 
 def _sizes(random: Random, requests: int) -> list[tuple[int, int]]:

@@ -35,6 +35,8 @@ class Facts(msgspec.Struct, frozen=True):
     circuits: dict[str, str] = {}
     """State by target id, a key of :data:`CIRCUIT_STATES`."""
     ledger_lag_records: int = 0
+    ledger_ok: bool = True
+    ledger_waiting_bytes: int = 0
     reloads_ok: int = 0
     reloads_failed: int = 0
     config_ok: bool = True
@@ -130,6 +132,10 @@ def _control(facts: Facts) -> Iterator[Metric]:
     yield gauge("snapshot_version", "Version of the configuration in use.", facts.snapshot_version)
     yield gauge("config_ok", "1 while the newest configuration is the one in use.", int(facts.config_ok))
     yield gauge("ledger_lag_records", "Journal records not yet in the ledger.", facts.ledger_lag_records)
+    yield gauge("ledger_ok", "1 while the ledger takes in the journal.", int(facts.ledger_ok))
+    yield gauge(
+        "ledger_waiting_bytes", "Size of the journal while the ledger does not take it in.", facts.ledger_waiting_bytes
+    )
     up = GaugeMetricFamily("trimaran_worker_up", "1 while the worker serves.", labels=["worker"])
     for worker, is_up in sorted(facts.worker_up.items()):
         up.add_metric([str(worker)], int(is_up))

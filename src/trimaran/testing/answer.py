@@ -254,7 +254,9 @@ class Answer:
                 self._due += tpot_s if fate.generator is None else tpot_s * fate.factor()
         finally:
             self._sent = row.tokens_sent = sent
-        parts.append(frame(writer.closing(end_marker=fate.fault != "missing_end_marker")))
+        parts.append(frame(writer.closing(end_marker=fate.fault not in ("missing_end_marker", "open_end"))))
+        if fate.fault == "open_end":
+            return "held"
         parts.append(_LAST_CHUNK)
         return "faulted" if row.fault in ("missing_end_marker", "malformed_chunk") else "completed"
 

@@ -45,6 +45,7 @@ _CUMULATIVE = (
     "cache_read_input_tokens",
     "output_tokens",
     "output_tokens_details",
+    "server_tool_use",
 )
 """What ``message_delta`` reports: totals so far, the input's again."""
 
@@ -195,6 +196,8 @@ def _usage(usage: Usage) -> dict[str, Any]:
     }
     if usage.reasoning:
         row["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    if usage.web_searches:
+        row["server_tool_use"] = {"web_search_requests": usage.web_searches, "web_fetch_requests": 0}
     return row
 
 

@@ -25,6 +25,7 @@ Fault = Literal[
     "stall",
     "malformed_chunk",
     "missing_end_marker",
+    "open_end",
     "in_band_error",
 ]
 """What can go wrong. ``docs/simulated-providers.md`` shows what each one looks like on the wire, streamed and not."""
@@ -83,6 +84,10 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Reported part of the input (OpenAI's chat only)."""
     audio_output_tokens: int = 0
     """Reported part of the output (OpenAI's chat only)."""
+    web_searches: int = 0
+    """Reported searches on the web: counted in Anthropic's usage, an output item each on OpenAI's responses."""
+    file_searches: int = 0
+    """Reported searches in stored files (OpenAI's responses only)."""
 
     fault: Fault = "none"
     fault_probability: float = 1.0
@@ -152,6 +157,8 @@ _NOT_NEGATIVE = (
     "reasoning_tokens",
     "audio_input_tokens",
     "audio_output_tokens",
+    "web_searches",
+    "file_searches",
     "fault_count",
     "after_tokens",
     "fault_delay_s",

@@ -23,6 +23,14 @@ _FILLER_TEXT = (
 )
 _FILLER = tuple(f" {word}" for word in _FILLER_TEXT.split())
 _QUOTED_CHARS = 80
+_REPORTED = (
+    "cached_read_tokens",
+    "cache_write_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "web_searches",
+    "file_searches",
+)
 _SEEN = (
     ("images", "image"),
     ("documents", "document"),
@@ -178,9 +186,7 @@ def reported_usage(prompt: Prompt, behaviour: Behaviour, shown: int, reasoning: 
     """The usage of an answer with ``shown`` visible tokens and ``reasoning`` others."""
     total = prompt.input_tokens if behaviour.input_tokens is None else behaviour.input_tokens
     output = shown + reasoning
-    if not (behaviour.cached_read_tokens or behaviour.cache_write_tokens or behaviour.audio_input_tokens) and (
-        not behaviour.audio_output_tokens
-    ):
+    if not any(getattr(behaviour, field) for field in _REPORTED):
         return Usage(total, output, reasoning=reasoning)
     read = min(behaviour.cached_read_tokens, total)
     write = min(behaviour.cache_write_tokens, total - read)
@@ -193,6 +199,8 @@ def reported_usage(prompt: Prompt, behaviour: Behaviour, shown: int, reasoning: 
         reasoning,
         min(behaviour.audio_input_tokens, total),
         min(behaviour.audio_output_tokens, output),
+        behaviour.web_searches,
+        behaviour.file_searches,
     )
 
 

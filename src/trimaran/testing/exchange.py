@@ -85,6 +85,8 @@ class Usage(msgspec.Struct):
     reasoning: int = 0
     audio_input: int = 0
     audio_output: int = 0
+    web_searches: int = 0
+    file_searches: int = 0
 
 
 class Part(msgspec.Struct):

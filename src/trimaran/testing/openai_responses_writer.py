@@ -37,6 +37,7 @@ class ResponsesWriter(PartWriter):
         "_keep",
         "_members",
         "_prompt",
+        "_searches",
         "_sequence",
         "_serial",
         "_tail",
@@ -60,7 +61,8 @@ class ResponsesWriter(PartWriter):
         self._keep = keep
         self._id = f"resp_simulated{serial:08d}"
         self._created = int(time.time())
-        self._index = -1
+        self._searches = _searches(reply.usage, serial)
+        self._index = len(self._searches) - 1
         self._sequence = -1
         self._tail = b""
 
@@ -76,7 +78,8 @@ class ResponsesWriter(PartWriter):
 
     def _final(self) -> dict[str, Any]:
         shown = [part for part in self._reply.parts if _shown(part)]
-        output = [self._item(part, index, done=True) for index, part in enumerate(shown)]
+        first = len(self._searches)
+        output = [*self._searches, *(self._item(part, first + place, done=True) for place, part in enumerate(shown))]
         if self._keep is not None:
             self._keep(self._id, output)
         status = "incomplete" if self._reply.finish == "length" else "completed"
@@ -151,6 +154,10 @@ class ResponsesWriter(PartWriter):
             self._event(name, response=self._response("in_progress", []))
             for name in ("response.created", "response.in_progress")
         )
+        for index, item in enumerate(self._searches):
+            begun = item | {"status": "in_progress"}
+            events += self._event("response.output_item.added", output_index=index, item=begun)
+            events += self._event("response.output_item.done", output_index=index, item=item)
         return events + self.advance()
 
     def open_part(self, part: Part) -> bytes:
@@ -244,6 +251,22 @@ class ResponsesWriter(PartWriter):
 def _shown(part: Part) -> bool:
     """Whether a part is an output item."""
     return part.kind != "redacted" and (part.kind != "text" or bool(part.pieces))
+
+
+def _searches(usage: Usage, serial: int) -> list[dict[str, Any]]:
+    """The items of searches that the provider ran before it answered. A page that is opened is charged with its search."""
+    items: list[dict[str, Any]] = []
+    for number in range(usage.web_searches):
+        query = {"type": "search", "query": f"simulated {number}"}
+        opened = {"type": "open_page", "url": f"https://example.com/{number}"}
+        for action in (query, opened):
+            id = f"ws_simulated{serial:08d}_{len(items)}"
+            items.append({"id": id, "type": "web_search_call", "status": "completed", "action": action})
+    for number in range(usage.file_searches):
+        id = f"fs_simulated{serial:08d}_{len(items)}"
+        queries = [f"simulated {number}"]
+        items.append({"id": id, "type": "file_search_call", "status": "completed", "queries": queries, "results": None})
+    return items
 
 
 def _failure(refusal: Refusal) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 :func:`translate` is the road's: it makes a :class:`Translation` for an attempt, which holds the request's body for the
 target and reads the answer, whole or as a stream. Bytes pass untouched where client and target speak the same dialect.
+:class:`Transcript` and :func:`continue_translation` continue a stream that broke off at another target.
 
 A further dialect is one module with a :class:`Dialect` and one row in :data:`DIALECTS`.
 """
@@ -9,8 +10,10 @@ A further dialect is one module with a :class:`Dialect` and one row in :data:`DI
 from __future__ import annotations
 
 from trimaran.types import Target
+from trimaran.wire import continuation as _continuation
 from trimaran.wire import translation as _translation
 from trimaran.wire.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from trimaran.wire.continuation import Transcript
 from trimaran.wire.conversation import Notes
 from trimaran.wire.dialect import ChatDialect, Dialect, Envelope
 from trimaran.wire.failures import client_status
@@ -27,8 +30,10 @@ __all__ = [
     "Envelope",
     "Notes",
     "StreamRelay",
+    "Transcript",
     "Translation",
     "client_status",
+    "continue_translation",
     "translate",
 ]
 
@@ -50,3 +55,11 @@ def translate(client: Dialect, envelope: Envelope, target: Target) -> Translatio
     """The translation of one request for ``target``. Raises :class:`UnsupportedFeature` naming each field that would be
     lost, or :class:`InvalidRequest` for one that cannot be read."""
     return _translation.translate(client, envelope, target, DIALECTS)
+
+
+def continue_translation(
+    client: ChatDialect, envelope: Envelope, target: Target, transcript: Transcript
+) -> Translation:
+    """The translation of a request that asks ``target`` to go on with an answer that broke off. Raises
+    :class:`UnsupportedFeature` where that is not possible; see :mod:`trimaran.wire.continuation`."""
+    return _continuation.continue_translation(client, envelope, target, transcript, DIALECTS)

@@ -217,6 +217,9 @@ class ChatRequest(msgspec.Struct, kw_only=True):
     cache_retention: str = ""
     """How long the provider should keep the cache: ``in_memory``, ``24h``."""
     stream: bool = False
+    begun: bool = False
+    """The last turn is the beginning of the answer that is wanted, for a model that is known to go on from it. No client
+    says so: it is how an answer that broke off is continued (:mod:`trimaran.wire.continuation`)."""
 
 
 MAX_NOTED = 100

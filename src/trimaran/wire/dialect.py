@@ -37,8 +37,10 @@ __all__ = [
     "Dialect",
     "Envelope",
     "Refusals",
+    "Resumed",
     "StreamDecoder",
     "StreamEncoder",
+    "StreamPosition",
     "TokenCount",
     "check_fields",
     "decode_json",
@@ -86,6 +88,8 @@ class Envelope(msgspec.Struct):
     """How many answers are asked for at once; ``max_output_tokens`` is over all of them."""
     prompt_span: Span = (0, 0)
     """Where the conversation stands in ``body``: the value of ``messages`` or ``input``."""
+    members: RawMembers = {}
+    """Every top-level member as it is written: what an answer may cost depends on a few of them, and is seldom asked."""
 
 
 class Refusals:
@@ -182,6 +186,41 @@ class StreamEncoder(ABC):
         """What follows the last event of a complete stream, with the end marker."""
 
 
+class StreamPosition(ABC):
+    """Where the stream of one client stands, read from the events that it was sent, so that an encoder can go on there.
+
+    It sees every event in turn, after the dialect's decoder has taken it.
+    """
+
+    impossible = ""
+    """Why no encoder can go on from here, nor from anywhere later."""
+
+    @property
+    def why_not(self) -> str:
+        """Why no encoder can go on from here; empty where one can."""
+        return self.impossible
+
+    @abstractmethod
+    def see(self, name: bytes, data: bytes) -> None:
+        """The client was sent this event. Raises what msgspec does for one of another form."""
+
+    @abstractmethod
+    def resume(self, tier: str) -> Resumed:
+        """An encoder for what follows; ``tier`` is the neutral service tier that the client was told."""
+
+
+class Resumed(msgspec.Struct, gc=False):
+    """A stream that can be gone on with."""
+
+    encoder: StreamEncoder
+    open: int | None
+    """The text part that is open at the client."""
+    next: int
+    """The number of the next part."""
+    first: bytes = b""
+    """Events that are due before anything else."""
+
+
 class Dialect(ABC):
     """One public wire API. Instances hold no state and live in ``trimaran.wire.DIALECTS``."""
 
@@ -209,9 +248,9 @@ class Dialect(ABC):
         return b"%b%b%b" % (body[:start], _encode(upstream_model), body[end:])
 
     @abstractmethod
-    def inspect(self, body: bytes) -> tuple[Usage | None, str]:
-        """Usage and neutral finish reason of a whole answer. Raises :class:`MalformedAnswer`, or what an error in the
-        body stands for."""
+    def inspect(self, body: bytes) -> tuple[Usage | None, str, str]:
+        """Usage, neutral finish reason and neutral service tier of a whole answer. Raises :class:`MalformedAnswer`, or
+        what an error in the body stands for."""
 
     def without_foreign_state(self, body: bytes) -> bytes:
         """``body`` without reasoning whose state is wrapped (see :mod:`trimaran.wire.state`). The same object when there
@@ -303,6 +342,10 @@ class ChatDialect(Conversational):
     @abstractmethod
     def stream_encoder(self, envelope: Envelope, created_s: int) -> StreamEncoder:
         """For one answer to the request of ``envelope``."""
+
+    @abstractmethod
+    def stream_position(self, envelope: Envelope) -> StreamPosition:
+        """For the stream of one client, whose request is that of ``envelope``."""
 
 
 class CountDialect(Conversational):

@@ -104,7 +104,8 @@ class UsageReport(msgspec.Struct, gc=False):
 
 
 class ServiceTier(msgspec.Struct, gc=False):
-    """The tier that served the answer: ``standard``, ``flex``, ``priority``, ``batch``."""
+    """The tier that served the answer: ``standard``, ``flex``, ``priority``, ``batch``, ``fast`` (Anthropic's fast mode);
+    ``us``: standard, computed in one country for a surcharge."""
 
     tier: str
 

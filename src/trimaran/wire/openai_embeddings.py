@@ -50,9 +50,11 @@ class OpenAIEmbeddings(Dialect):
         model = text_member(raw, "model")
         if "input" not in raw or bytes(raw["input"]) in _EMPTY:
             raise InvalidRequest("'input' is missing; send a text, or a list of texts or tokens", field="input")
-        return Envelope(self.name, model, False, 0, True, len(body) // 4 + 1, body, spans["model"], (0, 0), _NEEDS)
+        return Envelope(
+            self.name, model, False, 0, True, len(body) // 4 + 1, body, spans["model"], (0, 0), _NEEDS, members=raw
+        )
 
-    def inspect(self, body: bytes) -> tuple[Usage | None, str]:
+    def inspect(self, body: bytes) -> tuple[Usage | None, str, str]:
         head = decode_json(_decode_head, body, "the answer")
         if head.error is not None:
             raise self.error_in_answer(head.error)
@@ -60,9 +62,9 @@ class OpenAIEmbeddings(Dialect):
             raise MalformedAnswer("the answer has no data")
         usage = head.usage
         if usage is None:
-            return None, ""
+            return None, "", ""
         tokens = usage.total_tokens if usage.prompt_tokens is None else usage.prompt_tokens
-        return Usage(max(0, tokens or 0)), ""
+        return Usage(max(0, tokens or 0)), "", ""
 
     def write_error(self, error: TrimaranError, request_id: str) -> bytes:
         return openai_error_body(error, self.name)

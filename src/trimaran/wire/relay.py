@@ -24,6 +24,7 @@ from trimaran.wire.events import (
     OtherDelta,
     PartStarted,
     ReasoningDelta,
+    ServiceTier,
     TextDelta,
     UsageReport,
 )
@@ -55,6 +56,7 @@ class StreamRelay(ABC):
         "content_events",
         "content_seen",
         "finish_reason",
+        "service_tier",
         "usage",
     )
 
@@ -67,6 +69,8 @@ class StreamRelay(ABC):
         """The latest report of the target."""
         self.finish_reason = ""
         """Neutral; that of the first choice that finished."""
+        self.service_tier = ""
+        """Neutral; the one that serves the answer, as far as the target has told it."""
         self.content_events = 0
         """Events that carried content so far, about one for each token."""
         self._decoder = decoder
@@ -74,6 +78,11 @@ class StreamRelay(ABC):
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._plain = False
+
+    @property
+    def may_end(self) -> bool:
+        """The answer is whole, and only its end marker is missing."""
+        return self.content_seen and self._decoder.may_end and not self._framer.pending
 
     def feed(self, data: bytes) -> bytes:
         """What may go to the client now, in whole events; ``b""`` while nothing may. Raises the :class:`AttemptError`
@@ -139,6 +148,8 @@ class StreamRelay(ABC):
             self.finish_reason = self.finish_reason or event.reason
         elif isinstance(event, UsageReport):
             self.usage = event.usage
+        elif isinstance(event, ServiceTier):
+            self.service_tier = event.tier
         return False
 
     @abstractmethod

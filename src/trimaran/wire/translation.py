@@ -13,7 +13,7 @@ cannot be held to one, also when both sides speak the same dialect.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -25,7 +25,7 @@ from trimaran.wire.json_tool import ToolToText, with_json_tool
 from trimaran.wire.relay import StreamRelay, TranslatingRelay
 from trimaran.wire.state import STATE_MARK
 
-__all__ = ["Translation", "translate"]
+__all__ = ["Translation", "candidates", "translate", "translated"]
 
 _JSON_SCHEMA = feature_mask("json_schema")
 _PREFILL = feature_mask("prefill")
@@ -44,14 +44,15 @@ class Translation(msgspec.Struct):
     notes: Notes | None = None
     """``None``: nothing to say."""
 
-    def answer(self, body: bytes, *, created_s: int | None = None) -> tuple[bytes, Usage | None, str]:
-        """The body for the client, the usage if the target told it, and the neutral finish reason of a whole answer.
+    def answer(self, body: bytes, *, created_s: int | None = None) -> tuple[bytes, Usage | None, str, str]:
+        """The body for the client, the usage if the target told it, and neutral finish reason and service tier of a whole
+        answer.
 
         Raises :class:`MalformedAnswer`, or the :class:`AttemptError` that an error in the body stands for.
         ``created_s`` (Unix time) goes into a translated answer whose dialect states it; the clock's when left out.
         """
-        usage, reason = self.dialect.inspect(body)
-        return body, usage, reason
+        usage, reason, tier = self.dialect.inspect(body)
+        return body, usage, reason, tier
 
     def relay(self, *, created_s: int | None = None) -> StreamRelay:
         """A relay for the stream of one answer; ``created_s`` as in :meth:`answer`."""
@@ -64,7 +65,7 @@ class _ChatTranslation(Translation):
 
     json_tool: bool = False
 
-    def answer(self, body: bytes, *, created_s: int | None = None) -> tuple[bytes, Usage | None, str]:
+    def answer(self, body: bytes, *, created_s: int | None = None) -> tuple[bytes, Usage | None, str, str]:
         client, dialect = self.client, self.dialect
         assert isinstance(client, ChatDialect)
         assert isinstance(dialect, ChatDialect)
@@ -72,7 +73,8 @@ class _ChatTranslation(Translation):
         if self.json_tool:
             answer = ToolToText().answer(answer)
         created_s = int(time.time()) if created_s is None else created_s
-        return client.encode_answer(answer, created_s, self.envelope), answer.usage, answer.finish_reason
+        out = client.encode_answer(answer, created_s, self.envelope)
+        return out, answer.usage, answer.finish_reason, answer.service_tier
 
     def relay(self, *, created_s: int | None = None) -> StreamRelay:
         client, dialect = self.client, self.dialect
@@ -84,11 +86,22 @@ class _ChatTranslation(Translation):
 
 
 class _CountTranslation(Translation):
-    def answer(self, body: bytes, *, created_s: int | None = None) -> tuple[bytes, Usage | None, str]:
+    def answer(self, body: bytes, *, created_s: int | None = None) -> tuple[bytes, Usage | None, str, str]:
         client, dialect = self.client, self.dialect
         assert isinstance(client, CountDialect)
         assert isinstance(dialect, CountDialect)
-        return client.encode_count(dialect.decode_count(body)), None, ""
+        return client.encode_count(dialect.decode_count(body)), None, "", ""
+
+
+def candidates(client: Dialect, target: Target, dialects: Mapping[str, Dialect]) -> list[Dialect]:
+    """The dialects of ``target`` that ask for the same as ``client``. Raises :class:`UnsupportedFeature` for none."""
+    found = [dialects[name] for name in target.dialects if dialects[name].operation == client.operation]
+    if not found:
+        raise UnsupportedFeature(
+            f"target {target.id!r} ({target.upstream_model}) speaks {', '.join(target.dialects)}: "
+            f"{_OPERATIONS[client.operation]} cannot be asked of it"
+        )
+    return found
 
 
 def translate(client: Dialect, envelope: Envelope, target: Target, dialects: Mapping[str, Dialect]) -> Translation:
@@ -104,21 +117,24 @@ def translate(client: Dialect, envelope: Envelope, target: Target, dialects: Map
         clean = client.without_foreign_state(body)
         notes = None if clean is body else Notes(omitted=["reasoning"])
         return Translation(client, client, envelope, clean, notes)
-    candidates = [dialects[name] for name in target.dialects if dialects[name].operation == client.operation]
-    if not candidates:
-        raise UnsupportedFeature(
-            f"target {target.id!r} ({target.upstream_model}) speaks {', '.join(target.dialects)}: "
-            f"{_OPERATIONS[client.operation]} cannot be asked of it"
-        )
+    found = candidates(client, target, dialects)
     if not isinstance(client, Conversational):
         raise UnsupportedFeature(
             f"target {target.id!r} ({target.upstream_model}) speaks {', '.join(target.dialects)}, and {client.name} is not "
             "translated"
         )
-    return _translated(client, envelope, target, candidates)
+    return translated(client, envelope, target, found)
 
 
-def _translated(client: Conversational, envelope: Envelope, target: Target, candidates: list[Dialect]) -> Translation:
+def translated(
+    client: Conversational,
+    envelope: Envelope,
+    target: Target,
+    candidates: list[Dialect],
+    change: Callable[[ChatRequest], ChatRequest] | None = None,
+) -> Translation:
+    """The translation through the neutral model into the best of ``candidates``; ``change`` is made to the neutral
+    request. Raises as :func:`translate` does, and what ``change`` does."""
     refusals = Refusals(client.name, target, client.field_names)
     try:
         request = client.decode_request(envelope.body, refusals)
@@ -129,6 +145,8 @@ def _translated(client: Conversational, envelope: Envelope, target: Target, cand
     except RecursionError as error:
         # The decoder goes deeper than Python's own stack allows for a look at what was decoded.
         raise InvalidRequest("the body is nested too deeply") from error
+    if change is not None:
+        request = change(request)
     best: Translation | None = None
     refused: UnsupportedFeature | None = None
     for dialect in candidates:
@@ -167,7 +185,8 @@ def _one(
         else:
             request, json_tool = changed, True
             notes.emulate(refusals.name("response_format"))
-    if envelope.needs & _PREFILL and dialect.name != client.name and dialect.operation == "chat":
+    begun = envelope.needs & _PREFILL and not request.begun
+    if begun and dialect.name != client.name and dialect.operation == "chat":
         path = request.messages[-1].path if request.messages else ""
         why = f"the last turn is the assistant's, which {client.name} continues and {dialect.name} answers"
         refusals.add(path or refusals.name("messages"), why)

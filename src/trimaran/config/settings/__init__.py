@@ -7,18 +7,24 @@ registries live above it; whoever resolves a name asks :meth:`Config.where` for 
 
 from __future__ import annotations
 
+from trimaran.config.settings.accounts import AccountConfig, AlertsConfig
 from trimaran.config.settings.capabilities import CapabilitiesConfig
+from trimaran.config.settings.capacity import CapacityConfig
 from trimaran.config.settings.keys import KeyConfig
 from trimaran.config.settings.ledger import LedgerConfig
 from trimaran.config.settings.limits import LimitsConfig
 from trimaran.config.settings.model import ModelConfig
-from trimaran.config.settings.prices import PriceConfig
+from trimaran.config.settings.prices import SERVICES, PriceConfig, TokenPricesConfig
 from trimaran.config.settings.provider import ProviderConfig
 from trimaran.config.settings.root import Config
 from trimaran.config.settings.server import ServerConfig
 
 __all__ = [
+    "SERVICES",
+    "AccountConfig",
+    "AlertsConfig",
     "CapabilitiesConfig",
+    "CapacityConfig",
     "Config",
     "KeyConfig",
     "LedgerConfig",
@@ -27,4 +33,5 @@ __all__ = [
     "PriceConfig",
     "ProviderConfig",
     "ServerConfig",
+    "TokenPricesConfig",
 ]

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-from trimaran.config.kinds import DIGEST, EXACT_NAME, NAME, SECRET, TAG, name
-from trimaran.config.setting import Listing, Refused, Setting, Table
+from trimaran.config.kinds import DIGEST, EXACT_NAME, MOMENT, NAME, SECRET, TAG, name
+from trimaran.config.setting import Listing, Setting, Table
+from trimaran.config.settings.accounts import Budgets, RequestsPerMinute, TokensPerMinute
 from trimaran.types import DEFAULT_TENANT, Secret
 
 __all__ = ["KeyConfig"]
@@ -71,24 +72,18 @@ class KeyConfig(msgspec.Struct, frozen=True, kw_only=True):
             default="all models",
         ),
     ] = ()
-    budget: Annotated[
-        None,
+    budget: Budgets = ()
+    rpm: RequestsPerMinute = None
+    tpm: TokensPerMinute = None
+    expires_ns: Annotated[
+        int | None,
         Setting(
-            kind=Refused(
-                "remove it; a budget that is not enforced would be worse than none. limits.max_cost bounds a request"
-            ),
-            what="What the key may spend in a period.",
-            why="Spend must be bounded by whoever answers for it.",
-            reason="not part of this version",
-        ),
-    ] = None
-    rpm: Annotated[
-        None,
-        Setting(
-            kind=Refused("remove it; a rate limit that is not enforced would be worse than none"),
-            what="Requests per minute.",
-            why="One client must not starve the others.",
-            reason="not part of this version",
+            kind=MOMENT,
+            what="From when on the key is refused: a date (from its first moment, UTC) or a date and time of UTC.",
+            why="A key that somebody forgot must not stay good for ever.",
+            reason="a key that ends by surprise is worse than one that does not",
+            unit="date, or date and time, of UTC",
+            default="never",
         ),
     ] = None
 

@@ -44,9 +44,9 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
             kind=duration(0.05, 86400, example="10s"),
             what="How long a target may take to its first token before the next target is tried.",
             why="This is where a slow target is noticed while another one can still answer. An answer that is not "
-            "streamed gets the time to generate it on top.",
+            "streamed gets the time to generate it on top; a model that may reason first gets four times as long.",
             unit="duration",
-            reason="long prompts and reasoning models need tens of seconds; lower it for chat",
+            reason="ten times what a chat waits for; a person has given up by then, a long prompt has not",
         ),
     ] = _LIMITS.ttft_s
     idle_s: Annotated[
@@ -54,7 +54,8 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
         Setting(
             kind=duration(0.05, 86400, example="20s"),
             what="How long a stream may stand still after its first token.",
-            why="A stream that stands still is broken, and nothing can be retried once content was sent.",
+            why="A stream that stands still is broken, and nothing can be retried once content was sent. A model that may "
+            "reason gets four times as long.",
             unit="duration",
             reason="far longer than any pause of a healthy stream",
         ),

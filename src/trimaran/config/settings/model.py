@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from trimaran.config.kinds import TARGET, TARGET_NAME, duration, name, weight
+from trimaran.config.kinds import EXACT_NAME, TARGET, TARGET_NAME, OneOf, duration, name, size, weight
 from trimaran.config.setting import Group, Listing, Setting, Table
 from trimaran.config.settings.limits import LimitsConfig
 
@@ -72,6 +72,57 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             default="none",
         ),
     ] = {}
+    on_cut: Annotated[
+        str,
+        Setting(
+            kind=OneOf(("error", "restart", "continue"), what="way to go on after a cut", example="restart"),
+            what="What becomes of a stream that breaks after the client has seen content: `error` tells the client; "
+            "`restart` holds answers back up to `hold`, so that they can be asked for again whole; `continue` lets another "
+            "target go on from what was said, if its model accepts the beginning of an answer.",
+            why="A text that is cut off is useless to some, and doubled or mixed text is worse to others.",
+            reason="it never delays a token and never mixes two answers",
+        ),
+    ] = "error"
+    hold_bytes: Annotated[
+        int,
+        Setting(
+            kind=size(1024, 16 * 1024 * 1024, example="256KiB"),
+            what="How much of an answer `on_cut: restart` holds back; a longer one is let go and can then only break with an "
+            "error.",
+            why="What is held back reaches the client late, and takes memory.",
+            unit="size",
+            reason="some 300 tokens of a streamed chat answer, each with its envelope",
+        ),
+    ] = 64 * 1024
+    failover_on: Annotated[
+        tuple[str, ...],
+        Setting(
+            kind=Listing(
+                OneOf(("content_refused", "context_too_long"), what="refusal", example="content_refused"),
+                expected="a list of refusals",
+                example="[content_refused]",
+            ),
+            what="Refusals of the request itself that are taken to another target: `content_refused` (the provider's content "
+            "policy), `context_too_long` (also to targets whose context is unknown; those known to hold more are asked anyway).",
+            why="One provider's filter or context is not another's.",
+            reason="what is wrong with a request is mostly wrong everywhere, and a second answer to it costs a second time",
+            default="none",
+        ),
+    ] = ()
+    fallbacks: Annotated[
+        tuple[str, ...],
+        Setting(
+            kind=Listing(
+                name(EXACT_NAME, expected="a public model's name", example="chat-small"),
+                expected="a list of public models",
+                example="[chat-small]",
+            ),
+            what="Models of this file that stand in, in this order, when no target of this one is left; theirs come after.",
+            why="A weaker answer is better than none, and only you know which is weak enough.",
+            reason="another model is another answer, so you must want it",
+            default="none",
+        ),
+    ] = ()
     limits: Annotated[
         LimitsConfig,
         Setting(

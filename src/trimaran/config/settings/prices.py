@@ -6,14 +6,18 @@ from typing import Annotated
 
 import msgspec
 
-from trimaran.config.kinds import DATE, MONEY, TOKEN_PRICE, text
-from trimaran.config.setting import Setting
+from trimaran.config.kinds import CALL_PRICE, DATE, MONEY, TOKEN_PRICE, text
+from trimaran.config.setting import Group, Setting
 
-__all__ = ["PriceConfig"]
+__all__ = ["SERVICES", "PriceConfig", "TokenPricesConfig"]
 
 
-class PriceConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What one model costs at one provider, where the catalogue does not know it or you pay something else."""
+SERVICES = ("flex", "priority", "batch", "fast")
+"""The service tiers with prices of their own, and the fields that hold them."""
+
+
+class TokenPricesConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices of tokens by kind."""
 
     input_picos: Annotated[
         int,
@@ -101,6 +105,81 @@ class PriceConfig(msgspec.Struct, frozen=True, kw_only=True):
             default="the price of output",
         ),
     ] = None
+
+
+def _service(name: str) -> Group:
+    return Group(
+        TokenPricesConfig,
+        expected=f"the prices of tokens served as {name}",
+        example="{input: 0.10 USD/1M, output: 0.40 USD/1M}",
+    )
+
+
+class PriceConfig(TokenPricesConfig, frozen=True, kw_only=True):
+    """What one model costs at one provider, where the catalogue does not know it or you pay something else."""
+
+    flex: Annotated[
+        TokenPricesConfig | None,
+        Setting(
+            kind=_service("flex"),
+            what="Prices of answers that may take longer (OpenAI's service tier `flex`).",
+            why="Flex answers cost less than others.",
+            reason="an attempt that was served by a tier without a known price has an unknown cost",
+            default="none",
+        ),
+    ] = None
+    priority: Annotated[
+        TokenPricesConfig | None,
+        Setting(
+            kind=_service("priority"),
+            what="Prices of answers served with priority (OpenAI's service tiers `priority` and `fast`).",
+            why="Priority costs more, and an account can have it as its default.",
+            reason="an attempt that was served by a tier without a known price has an unknown cost",
+            default="none",
+        ),
+    ] = None
+    batch: Annotated[
+        TokenPricesConfig | None,
+        Setting(
+            kind=_service("batch"),
+            what="Prices of answers that a batch has brought.",
+            why="Batches cost less.",
+            reason="an attempt that was served by a tier without a known price has an unknown cost",
+            default="none",
+        ),
+    ] = None
+    fast: Annotated[
+        TokenPricesConfig | None,
+        Setting(
+            kind=_service("fast"),
+            what="Prices of Anthropic's fast mode (`speed: fast`).",
+            why="Fast mode costs several times as much.",
+            reason="an attempt that was served by a tier without a known price has an unknown cost",
+            default="none",
+        ),
+    ] = None
+    web_search_picos: Annotated[
+        int | None,
+        Setting(
+            kind=CALL_PRICE,
+            what="Price of each search that the provider runs on the web, on top of its tokens.",
+            why="Searches are charged one by one.",
+            unit="USD for a number of calls",
+            reason="an attempt with searches of unknown price has an unknown cost",
+            default="unknown",
+        ),
+    ] = None
+    file_search_picos: Annotated[
+        int | None,
+        Setting(
+            kind=CALL_PRICE,
+            what="Price of each search in files that the provider keeps, on top of its tokens.",
+            why="Searches are charged one by one.",
+            unit="USD for a number of calls",
+            reason="an attempt with searches of unknown price has an unknown cost",
+            default="unknown",
+        ),
+    ] = None
     request_nanos: Annotated[
         int,
         Setting(
@@ -128,5 +207,16 @@ class PriceConfig(msgspec.Struct, frozen=True, kw_only=True):
             why="Prices change, and old rows must say which one they used.",
             unit="date",
             reason="without a date, a digest of the figures stands for the version",
+        ),
+    ] = ""
+    from_: Annotated[
+        str,
+        Setting(
+            kind=DATE,
+            what="The day from which it holds, from midnight UTC; until then an earlier version holds, or the catalogue.",
+            why="A new price can be written down when it is announced, and holds when it begins without a restart.",
+            unit="date",
+            reason="most prices hold already",
+            default="since ever",
         ),
     ] = ""

@@ -9,6 +9,7 @@ import msgspec
 from trimaran.config.kinds import FLAG, NAME, SECRET, URL, count, name
 from trimaran.config.setting import Group, Listing, Setting, Table
 from trimaran.config.settings.capabilities import CapabilitiesConfig
+from trimaran.config.settings.capacity import CapacityConfig
 from trimaran.config.settings.prices import PriceConfig
 from trimaran.types import Secret
 
@@ -108,11 +109,19 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     prices: Annotated[
-        dict[str, PriceConfig],
+        dict[str, tuple[PriceConfig, ...]],
         Setting(
             kind=Table(
-                Group(
-                    PriceConfig, expected="the prices of one model", example="{input: 0.15 USD/1M, output: 0.60 USD/1M}"
+                Listing(
+                    Group(
+                        PriceConfig,
+                        expected="the prices of one model",
+                        example="{input: 0.15 USD/1M, output: 0.60 USD/1M}",
+                    ),
+                    expected="the prices of one model, or a list of them with the days from which they hold",
+                    example="{input: 0.15 USD/1M, output: 0.60 USD/1M}",
+                    least=1,
+                    single=True,
                 ),
                 key=_UPSTREAM_NAME,
                 key_expected="a model's name at the provider",
@@ -142,6 +151,18 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
             default="the catalogue's",
         ),
     ] = {}
+    capacity: Annotated[
+        CapacityConfig | None,
+        Setting(
+            kind=Group(
+                CapacityConfig, expected="the capacity of a pool", example="capacity: {replicas: 2, hourly: 98.32 USD}"
+            ),
+            what="That it is a pool of your own servers, which cost by the hour and not by tokens.",
+            why="`trimaran spend` then divides their cost among the requests, and shows what was idle.",
+            reason="a server you already run has a price by the hour; providers charge by tokens",
+            default="none: it charges by tokens",
+        ),
+    ] = None
     simulated: Annotated[
         bool,
         Setting(

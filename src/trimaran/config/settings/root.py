@@ -6,9 +6,11 @@ from typing import Annotated
 
 import msgspec
 
-from trimaran.config.kinds import MODEL_NAME, NAME, PROVIDER_NAME
+from trimaran.config.kinds import MODEL_NAME, NAME, PROVIDER_NAME, TAG_VALUE
+from trimaran.config.masking import quote
 from trimaran.config.reading import Path, dotted
 from trimaran.config.setting import Group, Refused, Setting, Table
+from trimaran.config.settings.accounts import AccountConfig, AlertsConfig
 from trimaran.config.settings.keys import KeyConfig
 from trimaran.config.settings.ledger import LedgerConfig
 from trimaran.config.settings.limits import LimitsConfig
@@ -79,6 +81,47 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             default="none; a key called default where TRIMARAN_KEY is set in the environment",
         ),
     ] = {}
+    tenants: Annotated[
+        dict[str, AccountConfig],
+        Setting(
+            kind=Table(
+                Group(AccountConfig, expected="a tenant", example="acme: {budget: 500 USD/month}"),
+                key=NAME,
+                key_expected="letters, digits, '.', - and _",
+                expected="tenants by name",
+                example="tenants: {acme: {budget: 500 USD/month}}",
+            ),
+            what="What all keys of a tenant may use together. Without keys everybody is the tenant `default`.",
+            why="A tenant pays one bill, with however many keys.",
+            reason="what is affordable only you know",
+            default="no limits",
+        ),
+    ] = {}
+    tags: Annotated[
+        dict[str, AccountConfig],
+        Setting(
+            kind=Table(
+                Group(AccountConfig, expected="a tag", example='"cost_center=42": {budget: 500 USD/month}'),
+                key=TAG_VALUE,
+                key_expected="a tag with its value, such as cost_center=42",
+                expected="tags by name and value",
+                example='tags: {"cost_center=42": {budget: 500 USD/month}}',
+            ),
+            what="What all keys with a tag may use together.",
+            why="A project or a cost centre has a budget of its own, across tenants and keys.",
+            reason="what is affordable only you know",
+            default="no limits",
+        ),
+    ] = {}
+    alerts: Annotated[
+        AlertsConfig,
+        Setting(
+            kind=Group(AlertsConfig, expected="alerts", example='alerts: {webhook: "${ALERT_URL}"}'),
+            what="Who is told when a budget is being used up.",
+            why="A budget that ends by surprise is an outage.",
+            reason="see each of them",
+        ),
+    ] = AlertsConfig()
     server: Annotated[
         ServerConfig,
         Setting(
@@ -133,5 +176,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return (
             f"Config(origin={self.origin!r}, models={len(self.models)}, providers={len(self.providers)}, "
-            f"keys={len(self.keys)}, server={self.server!r})"
+            f"keys={len(self.keys)}, server={quote(f'{self.server.host}:{self.server.port}')})"
         )

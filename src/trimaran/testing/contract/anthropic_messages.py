@@ -145,6 +145,17 @@ def usage_details(session: AnthropicSession) -> Any:
     return gist, whole
 
 
+@ANTHROPIC_MESSAGES.check(simulated=True)
+def searches(session: AnthropicSession) -> Any:
+    """What the provider searched is counted, whole and streamed."""
+    answer = session.create(model=session.named("sim-searched"), messages=user("Say hello."))
+    expect(answer.usage.server_tool_use.web_search_requests == 2, "two searches", answer.usage)
+    events = session.stream(model=session.named("sim-searched"), messages=user("Say hello."))
+    ends = [event.usage for event in events if event.type == "message_delta"]
+    expect(ends[-1].server_tool_use.web_search_requests == 2, "two searches at the end of the stream", ends)
+    return unary(answer)
+
+
 @ANTHROPIC_MESSAGES.check(across=_CALLS, needs=["tools"])
 def tool_use(session: AnthropicSession) -> Any:
     """A forced tool is called with input that fits its schema."""

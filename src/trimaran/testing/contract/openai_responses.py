@@ -379,6 +379,18 @@ def stream_refusal(session: ResponsesSession) -> Any:
 
 
 @OPENAI_RESPONSES.check(simulated=True)
+def searches(session: ResponsesSession) -> Any:
+    """Each search of the provider is an item of the output, whole and streamed."""
+    answer = session.create(model=session.named("sim-searched"), input="Say hello.")
+    kinds = [item.type for item in answer.output]
+    expect(kinds.count("web_search_call") == 4 and kinds.count("file_search_call") == 1, "its searches", answer)
+    events = session.stream(model=session.named("sim-searched"), input="Say hello.")
+    done = [event.item.type for event in events if event.type == "response.output_item.done"]
+    expect(done == kinds, "the same items streamed", done)
+    return unary(answer)
+
+
+@OPENAI_RESPONSES.check(simulated=True)
 def service_tier(session: ResponsesSession) -> Any:
     """The answer names the tier that served it."""
     answer = session.create(input="Say hello.", service_tier="flex")

@@ -40,6 +40,7 @@ SIMULATED_MODELS: dict[str, Behaviour] = {
     "sim-small-context": Behaviour(context_tokens=40),
     "sim-endless": Behaviour(output_tokens=4_000, tpot_s=0.005),
     "sim-usage": Behaviour(input_tokens=1_000, cached_read_tokens=600, cache_write_tokens=100, reasoning_tokens=50),
+    "sim-searched": Behaviour(web_searches=2, file_searches=1),
     "sim-audio": Behaviour(audio_input_tokens=5, audio_output_tokens=7),
     "sim-parallel": Behaviour(call_tools=True, tool_calls=2),
     "sim-talkative": Behaviour(call_tools=True, tool_calls=2, text_before_tools="Let me look that up."),

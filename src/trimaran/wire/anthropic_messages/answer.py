@@ -19,6 +19,7 @@ from trimaran.wire.anthropic_messages.usage import (
     ORIGIN,
     WireUsage,
     neutral_finish,
+    neutral_tier,
     neutral_usage,
     stop_members,
     usage_json,
@@ -107,11 +108,14 @@ _decode_block = msgspec.json.Decoder(_Text | _Thinking | _Redacted | _ToolUse).d
 _BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 
 
-def inspect_answer(dialect: Dialect, body: bytes) -> tuple[Usage | None, str]:
-    """Usage and neutral finish reason of an answer that passes."""
+def inspect_answer(dialect: Dialect, body: bytes) -> tuple[Usage | None, str, str]:
+    """Usage, neutral finish reason and neutral service tier of an answer that passes."""
     head = decode_json(_decode_head, body, "the answer")
     _check(dialect, head.error, head.content is not None)
-    return (None if head.usage is None else neutral_usage(head.usage)), neutral_finish(head.stop_reason or "")
+    reason = neutral_finish(head.stop_reason or "")
+    if head.usage is None:
+        return None, reason, ""
+    return neutral_usage(head.usage), reason, neutral_tier(head.usage)
 
 
 def decode_answer(dialect: Dialect, body: bytes) -> Answer:
@@ -129,7 +133,7 @@ def decode_answer(dialect: Dialect, body: bytes) -> Answer:
         finish_reason=neutral_finish(wire.stop_reason or ""),
         stop_sequence=wire.stop_sequence,
         usage=None if usage is None else neutral_usage(usage),
-        service_tier="" if usage is None else usage.service_tier or "",
+        service_tier="" if usage is None else neutral_tier(usage),
     )
 
 
@@ -200,7 +204,7 @@ def _decode_part(block: msgspec.Raw) -> Part | None:
         return Reasoning(wire.thinking, wire.signature, ORIGIN)
     if isinstance(wire, _Redacted):
         return Reasoning("", wire.data, ORIGIN, hidden=True)
-    return ToolCall(wire.id, wire.name, bytes(wire.input).decode())
+    return ToolCall(wire.id, wire.name, decode_json(bytes.decode, bytes(wire.input), "a tool call's input"))
 
 
 def _encode_part(part: Part, cut: bool) -> dict[str, Any] | None:

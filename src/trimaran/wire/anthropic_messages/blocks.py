@@ -60,7 +60,7 @@ def encode_system(request: ChatRequest, refusals: Refusals, notes: Notes) -> str
 
 def encode_messages(request: ChatRequest, native: bool, refusals: Refusals, notes: Notes) -> list[Block]:
     """The turns. ``native``: the client speaks this dialect, so that instructions in the middle and an answer begun are
-    its own choice."""
+    its own choice. So is an answer begun that we give to a model to be gone on with."""
     turns: list[Block] = []
     for message in request.messages:
         if message.role == "system" and not native:
@@ -74,7 +74,7 @@ def encode_messages(request: ChatRequest, native: bool, refusals: Refusals, note
     turns = [turn for _, run in groupby(turns, lambda turn: turn["role"]) for turn in _joined(list(run))]
     for turn in turns:
         turn["content"] = _content(turn["content"])
-    if not native:
+    if not native and not request.begun:
         _check_end(request.messages, turns, refusals)
     return turns
 

@@ -18,7 +18,7 @@ import msgspec
 
 from trimaran.errors import MalformedAnswer
 from trimaran.wire.anthropic_messages.answer import StopDetails
-from trimaran.wire.anthropic_messages.usage import ORIGIN, WireUsage, neutral_finish, neutral_usage
+from trimaran.wire.anthropic_messages.usage import ORIGIN, WireUsage, neutral_finish, neutral_tier, neutral_usage
 from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
 from trimaran.wire.dialect import Dialect, StreamDecoder, decode_json
 from trimaran.wire.events import (
@@ -205,7 +205,10 @@ class MessagesDecoder(StreamDecoder):
         if block is None or block.index < 0:
             return ()
         if block.input:
-            return (ArgumentsDelta(block.input.decode(), block.index), PartEnded(block.index))
+            return (
+                ArgumentsDelta(decode_json(bytes.decode, block.input, "a tool call's input"), block.index),
+                PartEnded(block.index),
+            )
         return (PartEnded(block.index),)
 
     def _finish(self, event: _Event) -> Sequence[Event]:
@@ -234,7 +237,8 @@ class MessagesDecoder(StreamDecoder):
             if value is not None:
                 setattr(known, field, value)
         events: list[Event] = [UsageReport(neutral_usage(known))]
-        if known.service_tier and known.service_tier != self._tier:
-            self._tier = known.service_tier
-            events.append(ServiceTier(self._tier))
+        tier = neutral_tier(known)
+        if tier and tier != self._tier:
+            self._tier = tier
+            events.append(ServiceTier(tier))
         return events

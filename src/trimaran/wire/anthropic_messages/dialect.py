@@ -25,6 +25,7 @@ from trimaran.wire.anthropic_messages.answer import (
 from trimaran.wire.anthropic_messages.decoder import MessagesDecoder
 from trimaran.wire.anthropic_messages.encoder import END_MARKER, MessagesEncoder, MessagesPassRelay
 from trimaran.wire.anthropic_messages.needs import needs_of
+from trimaran.wire.anthropic_messages.position import MessagesPosition
 from trimaran.wire.anthropic_messages.request import decode_request
 from trimaran.wire.anthropic_messages.upstream import encode_count_request, encode_request, takes_format
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
@@ -120,10 +121,10 @@ class AnthropicMessages(_Anthropic, ChatDialect):
         tokens = len(body) // 4 + 1
         return Envelope(
             self.name, model, stream, limit, True, tokens, body, spans["model"], (0, 0), needs, stateful, 1,
-            spans["messages"],
+            spans["messages"], raw,
         )  # fmt: skip
 
-    def inspect(self, body: bytes) -> tuple[Usage | None, str]:
+    def inspect(self, body: bytes) -> tuple[Usage | None, str, str]:
         return inspect_answer(self, body)
 
     def pass_relay(self, envelope: Envelope) -> StreamRelay:
@@ -149,6 +150,9 @@ class AnthropicMessages(_Anthropic, ChatDialect):
     def stream_encoder(self, envelope: Envelope, created_s: int) -> MessagesEncoder:
         return MessagesEncoder()
 
+    def stream_position(self, envelope: Envelope) -> MessagesPosition:
+        return MessagesPosition()
+
 
 class AnthropicCountTokens(_Anthropic, CountDialect):
     """The Messages API's counting of a request's tokens."""
@@ -163,9 +167,9 @@ class AnthropicCountTokens(_Anthropic, CountDialect):
         tokens = len(body) // 4 + 1
         return Envelope(self.name, model, False, 0, True, tokens, body, spans["model"], needs=needs, stateful=stateful)
 
-    def inspect(self, body: bytes) -> tuple[Usage | None, str]:
+    def inspect(self, body: bytes) -> tuple[Usage | None, str, str]:
         decode_count(self, body)
-        return None, ""
+        return None, "", ""
 
     def encode_request(self, request: ChatRequest, target: Target, refusals: Refusals, notes: Notes) -> bytes:
         return encode_count_request(request, target, refusals, notes)

@@ -90,6 +90,13 @@ class MessagesEncoder(StreamEncoder):
             self._finished = event
         return b""
 
+    def go_on(self, block: int, *, open: bool) -> None:
+        """Begin in the middle of a message whose next block is ``block``, or whose text block ``block`` is open and is
+        part 0."""
+        self._blocks = block
+        if open:
+            self._part, self._at, self._head = Text(""), 0, _DELTA % (block, b"text_delta", b"text")
+
     def end(self) -> bytes:
         out = [self._close()]
         for events in self._waiting.values():

@@ -33,7 +33,7 @@ _PROMPT = frozenset(
     {"system", "tools", "tool_choice", "parallel_tool_calls", "response_format", "reasoning", "cache", "stream"}
 )
 """The fields that a count is made of."""
-_TAKES = _PROMPT | {"max_output_tokens", "temperature", "top_p", "top_k", "stop", "service_tier", "user"}
+_TAKES = _PROMPT | {"begun", "max_output_tokens", "temperature", "top_p", "top_k", "stop", "service_tier", "user"}
 _HINTS = frozenset({"metadata", "cache_key", "cache_retention"})
 _UNCOUNTED = frozenset(ChatRequest.__struct_fields__) - _PROMPT
 """What does not change how many tokens go in."""

@@ -12,7 +12,7 @@ import msgspec
 from trimaran.types import Usage
 from trimaran.wire.dialect import TokenCount
 
-__all__ = ["ORIGIN", "WireUsage", "neutral_finish", "neutral_usage", "stop_members", "usage_json"]
+__all__ = ["ORIGIN", "WireUsage", "neutral_finish", "neutral_tier", "neutral_usage", "stop_members", "usage_json"]
 
 ORIGIN = "anthropic.messages"
 """The origin of reasoning that this API issued."""
@@ -38,6 +38,10 @@ class _OutputDetails(msgspec.Struct, gc=False):
     thinking_tokens: TokenCount | None = None
 
 
+class _ServerTools(msgspec.Struct, gc=False):
+    web_search_requests: TokenCount | None = None
+
+
 class WireUsage(msgspec.Struct, gc=False):
     """Usage as it stands on the wire."""
 
@@ -48,6 +52,19 @@ class WireUsage(msgspec.Struct, gc=False):
     cache_creation: _CacheCreation | None = None
     output_tokens_details: _OutputDetails | None = None
     service_tier: str | None = None
+    server_tool_use: _ServerTools | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+
+
+def neutral_tier(wire: WireUsage) -> str:
+    """The neutral tier; empty where none is told. Fast mode and inference in the United States have prices of their own
+    beside those of the tiers (https://platform.claude.com/docs/en/about-claude/pricing, read 2026-11-24)."""
+    if wire.inference_geo == "us":
+        return "us"
+    if wire.speed == "fast":
+        return "fast"
+    return wire.service_tier or ""
 
 
 def neutral_usage(wire: WireUsage) -> Usage:
@@ -59,6 +76,7 @@ def neutral_usage(wire: WireUsage) -> Usage:
         hour = max(0, wire.cache_creation.ephemeral_1h_input_tokens or 0)
         written = max(written, hour + max(0, wire.cache_creation.ephemeral_5m_input_tokens or 0))
     details = wire.output_tokens_details
+    tools = wire.server_tool_use
     return Usage(
         max(0, wire.input_tokens or 0) + read + written,
         max(0, wire.output_tokens or 0),
@@ -66,6 +84,9 @@ def neutral_usage(wire: WireUsage) -> Usage:
         written,
         hour,
         max(0, details.thinking_tokens or 0) if details is not None else 0,
+        0,
+        0,
+        max(0, tools.web_search_requests or 0) if tools is not None else 0,
     )
 
 
@@ -86,6 +107,8 @@ def usage_json(usage: Usage, tier: str = "") -> dict[str, Any]:
         }
     if usage.reasoning_tokens:
         body["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+    if usage.web_searches:
+        body["server_tool_use"] = {"web_search_requests": usage.web_searches}
     if tier in _TIERS:
         body["service_tier"] = tier
     return body

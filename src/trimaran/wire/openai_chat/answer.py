@@ -102,7 +102,7 @@ def decode_answer(body: bytes, error_of: Callable[[Any], AttemptError]) -> Answe
         parts=parts,
         finish_reason=settled_reason(word, refused=bool(message.refusal), called=bool(calls)),
         stop_sequence=stop_sequence,
-        usage=None if wire.usage is None else neutral_usage(wire.usage),
+        usage=None if wire.usage is None else neutral_usage(wire.usage, wire.model),
         logprobs=entries(choice.logprobs),
         service_tier=neutral_tier(wire.service_tier or ""),
     )

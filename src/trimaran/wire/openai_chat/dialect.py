@@ -16,11 +16,12 @@ from trimaran.wire.openai_chat.answer import decode_answer, encode_answer
 from trimaran.wire.openai_chat.foreign import without_foreign_state
 from trimaran.wire.openai_chat.needs import needs_of
 from trimaran.wire.openai_chat.passing import ChatPassRelay
+from trimaran.wire.openai_chat.position import ChatPosition
 from trimaran.wire.openai_chat.request import READ, decode_request, stream_options
 from trimaran.wire.openai_chat.stream import ChatDecoder
 from trimaran.wire.openai_chat.stream_writer import END_MARKER, ChatEncoder
 from trimaran.wire.openai_chat.upstream import encode_request
-from trimaran.wire.openai_chat.usage import WireUsage, neutral_finish, neutral_usage
+from trimaran.wire.openai_chat.usage import WireUsage, neutral_finish, neutral_tier, neutral_usage
 from trimaran.wire.openai_errors import openai_error, openai_error_body
 from trimaran.wire.relay import StreamRelay
 
@@ -35,6 +36,8 @@ class _HeadChoice(msgspec.Struct, gc=False):
 class _AnswerHead(msgspec.Struct):
     choices: list[_HeadChoice] | None = None
     usage: WireUsage | None = None
+    service_tier: str | None = None
+    model: str | None = None
     error: Any = None
 
 
@@ -88,6 +91,7 @@ class OpenAIChat(ChatDialect):
             False,
             answers,
             spans["messages"],
+            raw,
         )
 
     def rewrite(self, envelope: Envelope, upstream_model: str) -> bytes:
@@ -103,7 +107,7 @@ class OpenAIChat(ChatDialect):
         (start, end, text), (next, until, last) = (name, change) if name < change else (change, name)
         return b"%b%b%b%b%b" % (body[:start], text, body[end:next], last, body[until:])
 
-    def inspect(self, body: bytes) -> tuple[Usage | None, str]:
+    def inspect(self, body: bytes) -> tuple[Usage | None, str, str]:
         head = decode_json(_decode_head, body, "the answer")
         if head.error is not None:
             raise self.error_in_answer(head.error)
@@ -111,7 +115,8 @@ class OpenAIChat(ChatDialect):
             raise MalformedAnswer("the answer has no choices")
         choice = head.choices[0]
         reason, _ = neutral_finish(choice.finish_reason or "", choice.stop_reason)
-        return (None if head.usage is None else neutral_usage(head.usage)), reason
+        usage = None if head.usage is None else neutral_usage(head.usage, head.model)
+        return usage, reason, neutral_tier(head.service_tier or "")
 
     def pass_relay(self, envelope: Envelope) -> StreamRelay:
         return ChatPassRelay(self, drop_usage=not envelope.include_usage)
@@ -142,6 +147,9 @@ class OpenAIChat(ChatDialect):
 
     def stream_encoder(self, envelope: Envelope, created_s: int) -> ChatEncoder:
         return ChatEncoder(created_s, include_usage=envelope.include_usage)
+
+    def stream_position(self, envelope: Envelope) -> ChatPosition:
+        return ChatPosition(include_usage=envelope.include_usage)
 
     # Errors
 

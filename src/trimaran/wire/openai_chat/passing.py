@@ -14,9 +14,18 @@ import msgspec
 
 from trimaran.errors import AttemptError, MalformedAnswer
 from trimaran.wire.dialect import StreamDecoder, decode_json
-from trimaran.wire.events import Event, Finished, OtherDelta, ReasoningDelta, Started, TextDelta, UsageReport
+from trimaran.wire.events import (
+    Event,
+    Finished,
+    OtherDelta,
+    ReasoningDelta,
+    ServiceTier,
+    Started,
+    TextDelta,
+    UsageReport,
+)
 from trimaran.wire.members import BAD_JSON
-from trimaran.wire.openai_chat.usage import WireUsage, neutral_finish, neutral_usage
+from trimaran.wire.openai_chat.usage import WireUsage, neutral_finish, neutral_tier, neutral_usage
 from trimaran.wire.relay import PassRelay
 
 if TYPE_CHECKING:
@@ -49,6 +58,7 @@ class _Chunk(msgspec.Struct, gc=False):
     error: Any = None
     id: str | None = None
     model: str | None = None
+    service_tier: str | None = None
 
 
 class _PlainDelta(msgspec.Struct, gc=False):
@@ -80,6 +90,7 @@ class _PassDecoder(StreamDecoder):
     def __init__(self, error_of: Callable[[Any], AttemptError]) -> None:
         self._error_of = error_of
         self._started = False
+        self._tier = ""
         self._open: set[int] = set()
         self._finished: set[int] = set()
 
@@ -94,10 +105,13 @@ class _PassDecoder(StreamDecoder):
         if not self._started:
             self._started = True
             events.append(Started(chunk.id or "", chunk.model or ""))
+        if chunk.service_tier != self._tier and chunk.service_tier is not None:
+            self._tier = chunk.service_tier
+            events.append(ServiceTier(neutral_tier(self._tier)))
         for choice in chunk.choices or ():
             self._choice(choice, events)
         if chunk.usage is not None:
-            events.append(UsageReport(neutral_usage(chunk.usage), alone=not chunk.choices))
+            events.append(UsageReport(neutral_usage(chunk.usage, chunk.model), alone=not chunk.choices))
         return events
 
     def _choice(self, choice: _Choice, events: list[Event]) -> None:

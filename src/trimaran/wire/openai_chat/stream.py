@@ -173,7 +173,7 @@ class ChatDecoder(StreamDecoder):
             else:
                 self._choice(choice, events)
         if chunk.usage is not None:
-            events.append(UsageReport(neutral_usage(chunk.usage), alone=not chunk.choices))
+            events.append(UsageReport(neutral_usage(chunk.usage, chunk.model), alone=not chunk.choices))
         return events
 
     def _choice(self, choice: _Choice, events: list[Event]) -> None:

@@ -52,6 +52,9 @@ from trimaran.wire.openai_tools import LONGEST_CALL_ID, OWN_PROVIDERS, check_too
 __all__ = ["encode_request"]
 
 _MAX_STOP = 4
+_MARKED_PREFIX = frozenset({"deepseek", "mistral"})
+"""They want to be told that the last turn is the beginning of the answer; others see it by its role.
+https://docs.litellm.ai/docs/completion/prefix (read 2026-11-24)."""
 _TAKES = frozenset(ChatRequest.__struct_fields__) - {"cache", "cache_key", "cache_retention", "metadata", "top_k"}
 _TAKES_OWN = _TAKES | {"cache_key", "cache_retention"}
 _TAKES_OTHERS = _TAKES | {"top_k"}
@@ -79,6 +82,8 @@ class _Writer:
         if len(request.stop) > _MAX_STOP:
             self._refusals.field("stop", f"openai.chat takes at most {_MAX_STOP}")
         messages = self._messages(request)
+        if request.begun and self._target.provider in _MARKED_PREFIX:
+            messages[-1]["prefix"] = True
         if not messages:
             self._refusals.field("messages", "there is no turn")
         body: dict[str, Any] = {"model": self._target.upstream_model, "messages": messages}

@@ -3,7 +3,8 @@
 Usage counts cached prompt tokens inside ``prompt_tokens`` and reasoning inside ``completion_tokens``, as
 :class:`trimaran.types.Usage` does. Cache writes are one number here, whatever their lifetime. DeepSeek's older servers
 say ``prompt_cache_hit_tokens`` for cached ones (https://api-docs.deepseek.com/api/create-chat-completion, read
-2026-11-24).
+2026-11-24). OpenAI's search models (``gpt-4o-search-preview``, ``gpt-5-search-api``) look on the web before every answer
+(https://platform.openai.com/docs/guides/tools-web-search, read 2026-11-24).
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ _NO_PROMPT = _PromptDetails()
 _NO_COMPLETION = _CompletionDetails()
 
 
-def neutral_usage(wire: WireUsage) -> Usage:
-    """Usage by kind; what a server leaves out counts as none."""
+def neutral_usage(wire: WireUsage, model: str | None = None) -> Usage:
+    """Usage by kind; what a server leaves out counts as none. ``model`` is the one that answered: one that always searches
+    the web is charged for one search an answer, which no member of the usage says."""
     prompt = wire.prompt_tokens_details or _NO_PROMPT
     completion = wire.completion_tokens_details or _NO_COMPLETION
     cached = wire.prompt_cache_hit_tokens if prompt.cached_tokens is None else prompt.cached_tokens
@@ -65,6 +67,7 @@ def neutral_usage(wire: WireUsage) -> Usage:
         max(0, completion.reasoning_tokens or 0),
         max(0, prompt.audio_tokens or 0),
         max(0, completion.audio_tokens or 0),
+        1 if model and "-search-" in model else 0,
     )
 
 
@@ -106,4 +109,4 @@ def neutral_tier(word: str) -> str:
 
 def tier_word(tier: str) -> str:
     """The word of this API for a neutral tier."""
-    return "default" if tier == "standard" else tier
+    return "default" if tier in ("standard", "us") else tier

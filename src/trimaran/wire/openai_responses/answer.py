@@ -30,6 +30,7 @@ __all__ = [
     "WireHead",
     "WireResponse",
     "base_id",
+    "billed",
     "encoded_answer",
     "finish_of",
     "in_summary",
@@ -63,6 +64,7 @@ _INCOMPLETE = {
 }
 _PREFIX = re.compile(r"^(?:resp|chatcmpl|msg|cmpl)[_-]")
 _LONGEST_BASE = 48
+_TOLD_AT_THE_END = frozenset({"status", "incomplete_details", "output", "service_tier", "usage"})
 _NULL = msgspec.Raw(b"null")
 
 
@@ -121,14 +123,20 @@ class OutputItem(msgspec.Struct):
     content: msgspec.Raw = _NULL
     summary: msgspec.Raw = _NULL
     encrypted_content: str | None = None
+    action: _Action | list[Any] | str | None = None
 
 
 class _Incomplete(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
+class _Action(msgspec.Struct, gc=False):
+    type: str | None = None
+
+
 class _HeadItem(msgspec.Struct, gc=False):
     type: str = ""
+    action: _Action | list[Any] | str | None = None
 
 
 class _Response(msgspec.Struct):
@@ -170,6 +178,24 @@ def finish_of(response: WireHead | WireResponse) -> str:
     return "tool_calls" if calls else "stop"
 
 
+def billed(response: WireHead | WireResponse) -> Usage | None:
+    """What a Response says it used, its searches counted; ``None`` where it says nothing.
+
+    Of a web search only the action ``search`` is charged, not the pages that it opens then
+    (https://platform.openai.com/docs/guides/tools-web-search, read 2026-11-24).
+    """
+    if response.usage is None:
+        return None
+    usage = neutral_usage(response.usage)
+    for item in response.output or ():
+        if item.type == "file_search_call":
+            usage.file_searches += 1
+        elif item.type == "web_search_call":
+            action = item.action
+            usage.web_searches += not isinstance(action, _Action) or action.type in (None, "search")
+    return usage
+
+
 def whole(response: WireResponse) -> Answer:
     """A Response as a neutral answer. Raises :class:`MalformedAnswer` for items that no other dialect has, and what
     msgspec does for ill-typed ones."""
@@ -182,7 +208,7 @@ def whole(response: WireResponse) -> Answer:
         model=response.model or "",
         parts=parts,
         finish_reason=finish_of(response),
-        usage=None if response.usage is None else neutral_usage(response.usage),
+        usage=billed(response),
         logprobs=logprobs or None,
         service_tier=neutral_tier(response.service_tier),
     )
@@ -298,6 +324,15 @@ class ResponseWriter:
             b'{"id":"resp_%b","object":"response","created_at":%d,"model":%b,"background":false,"error":null,'
             b'"previous_response_id":null,"store":false%b'
         ) % (self.base.encode(), created_s, _encode(model), _echo(envelope))
+
+    @classmethod
+    def of(cls, response: dict[str, Any]) -> ResponseWriter:
+        """For a Response that is under way: everything in it stays but what its end tells."""
+        writer = cls.__new__(cls)
+        writer.base = base_id(str(response.get("id") or ""), _encode(response))
+        kept = {name: value for name, value in response.items() if name not in _TOLD_AT_THE_END}
+        writer._head = _encode({"id": f"resp_{writer.base}"} | kept)[:-1]
+        return writer
 
     def under_way(self) -> bytes:
         """Before the first item."""

@@ -27,17 +27,19 @@ from trimaran.wire.openai_errors import openai_error, openai_error_body
 from trimaran.wire.openai_responses.answer import (
     WireHead,
     WireResponse,
+    billed,
     encoded_answer,
     finish_of,
     whole,
 )
 from trimaran.wire.openai_responses.passing import ResponsesPassRelay
+from trimaran.wire.openai_responses.position import ResponsesPosition
 from trimaran.wire.openai_responses.reading import needs_of, refers_to_stored
 from trimaran.wire.openai_responses.request import decode_members
 from trimaran.wire.openai_responses.stream import ResponsesDecoder
 from trimaran.wire.openai_responses.stream_writer import ResponsesEncoder
 from trimaran.wire.openai_responses.upstream import encode_members
-from trimaran.wire.openai_responses.usage import neutral_usage
+from trimaran.wire.openai_responses.usage import neutral_tier
 from trimaran.wire.relay import StreamRelay
 from trimaran.wire.state import STATE_MARK, is_wrapped
 
@@ -103,12 +105,13 @@ class OpenAIResponses(ChatDialect):
             needs=needs,
             stateful=stateful,
             prompt_span=spans.get("input", (0, 0)),
+            members=raw,
         )
 
-    def inspect(self, body: bytes) -> tuple[Usage | None, str]:
+    def inspect(self, body: bytes) -> tuple[Usage | None, str, str]:
         head = decode_json(_decode_head, body, "the answer")
         self._check(head)
-        return (None if head.usage is None else neutral_usage(head.usage)), finish_of(head)
+        return billed(head), finish_of(head), neutral_tier(head.service_tier)
 
     def pass_relay(self, envelope: Envelope) -> StreamRelay:
         return ResponsesPassRelay(self)
@@ -141,6 +144,9 @@ class OpenAIResponses(ChatDialect):
 
     def stream_encoder(self, envelope: Envelope, created_s: int) -> ResponsesEncoder:
         return ResponsesEncoder(envelope, created_s)
+
+    def stream_position(self, envelope: Envelope) -> ResponsesPosition:
+        return ResponsesPosition(envelope)
 
     def _check(self, response: WireHead | WireResponse) -> None:
         if response.error is not None or response.status == "failed":
@@ -176,9 +182,9 @@ class OpenAIInputTokens(CountDialect):
             self.name, model, False, 0, False, len(body) // 4 + 1, body, spans["model"], needs=needs, stateful=stateful
         )
 
-    def inspect(self, body: bytes) -> tuple[Usage | None, str]:
+    def inspect(self, body: bytes) -> tuple[Usage | None, str, str]:
         self.decode_count(body)
-        return None, ""
+        return None, "", ""
 
     def without_foreign_state(self, body: bytes) -> bytes:
         return _without_foreign_state(body)

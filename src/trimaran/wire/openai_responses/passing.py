@@ -14,9 +14,9 @@ import msgspec
 from trimaran.errors import MalformedAnswer
 from trimaran.wire.dialect import decode_json
 from trimaran.wire.members import BAD_JSON
-from trimaran.wire.openai_responses.answer import WireHead, finish_of
+from trimaran.wire.openai_responses.answer import WireHead, billed, finish_of
 from trimaran.wire.openai_responses.stream import ADDED, ENDS, FAILURES, PICTURE, WHAT, failure_of
-from trimaran.wire.openai_responses.usage import neutral_usage
+from trimaran.wire.openai_responses.usage import neutral_tier
 from trimaran.wire.relay import PassRelay
 from trimaran.wire.sse import parse_event
 
@@ -96,8 +96,8 @@ class ResponsesPassRelay(PassRelay):
     def _close(self, kind: str, raw: msgspec.Raw) -> None:
         response = decode_json(_decode_head, raw, WHAT)
         response.status = kind.rpartition(".")[2]
-        if response.usage is not None:
-            self.usage = neutral_usage(response.usage)
+        self.usage = billed(response)
+        self.service_tier = neutral_tier(response.service_tier)
         self.finish_reason = finish_of(response)
         self.content_seen = True
         self.complete = True

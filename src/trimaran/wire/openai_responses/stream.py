@@ -34,9 +34,9 @@ from trimaran.wire.events import (
     UsageReport,
 )
 from trimaran.wire.failures import attempt_error, read_complaint
-from trimaran.wire.openai_responses.answer import OutputItem, WireHead, WireResponse, finish_of, parts_of
+from trimaran.wire.openai_responses.answer import OutputItem, WireHead, WireResponse, billed, finish_of, parts_of
 from trimaran.wire.openai_responses.items import ORIGIN
-from trimaran.wire.openai_responses.usage import neutral_tier, neutral_usage
+from trimaran.wire.openai_responses.usage import neutral_tier
 
 if TYPE_CHECKING:
     from trimaran.wire.openai_responses.dialect import OpenAIResponses
@@ -272,8 +272,9 @@ class ResponsesDecoder(StreamDecoder):
         for key in list(self._parts):
             yield from self._end(key)
         response.status = event.type.rpartition(".")[2]
-        if response.usage is not None:
-            yield UsageReport(neutral_usage(response.usage))
+        usage = billed(response)
+        if usage is not None:
+            yield UsageReport(usage)
         tier = neutral_tier(response.service_tier)
         if tier:
             yield ServiceTier(tier)

@@ -126,6 +126,26 @@ class ResponsesEncoder(StreamEncoder):
             self._writer = ResponseWriter(self._envelope, "", "", self._created_s)
         return self._writer
 
+    def go_on(self, writer: ResponseWriter, sequence: int, done: dict[int, bytes]) -> None:
+        """Begin in the middle of an answer: the Response as it was begun, the next sequence number, and the items that
+        have ended, as they stand on the wire."""
+        self._writer, self._sequence, self._done = writer, sequence, done
+
+    def take_over(self, index: int, id: str, pieces: list[str], logprobs: list[Any], *, announced: bool) -> bytes:
+        """Make a message that is open at the client the item ``index``, with what it has said. ``announced``: its text
+        was, too."""
+        item = self._items[index] = _Written(Text(""), id, index)
+        item.pieces, item.logprobs = pieces, logprobs
+        item.head = _delta_head(b"response.output_text.delta", item.prefix + b',"content_index":0')
+        return b"" if announced else self._content(item, output_item(Text(""), id, "completed")["content"][0])
+
+    def wind_up(self, index: int, id: str, pieces: list[str], logprobs: list[Any], *, part_ended: bool) -> bytes:
+        """End a message whose text has ended at the client, and, if ``part_ended``, its part."""
+        item = _Written(Text(""), id, index)
+        whole = output_item(Text("".join(pieces)), id, "completed", logprobs)
+        out = b"" if part_ended else self._content(item, whole["content"][0], b"done")
+        return out + self._item_done(item, whole)
+
     # Events
 
     def _event(self, kind: bytes, rest: bytes) -> bytes:
@@ -213,8 +233,11 @@ class ResponsesEncoder(StreamEncoder):
             said = Refusal(text) if isinstance(part, Refusal) else Text(text)
             whole = output_item(said, item.id, status, item.logprobs)
             out = self._spoken(item, whole["content"][0])
+        return out + self._item_done(item, whole)
+
+    def _item_done(self, item: _Written, whole: dict[str, Any]) -> bytes:
         done = self._done[item.index] = _encode(whole)
-        return out + self._event(b"response.output_item.done", b'"output_index":%d,"item":%b' % (item.index, done))
+        return self._event(b"response.output_item.done", b'"output_index":%d,"item":%b' % (item.index, done))
 
     def _spoken(self, item: _Written, content: dict[str, Any]) -> bytes:
         rest = b'%b,"content_index":0' % item.prefix

@@ -18,6 +18,9 @@ from trimaran.wire.dialect import TokenCount
 __all__ = ["WireUsage", "neutral_tier", "neutral_usage", "tier_word", "usage_json"]
 
 
+_NEUTRAL_TIERS = {"default": "standard", "fast": "priority"}
+
+
 class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: TokenCount | None = None
     cache_write_tokens: TokenCount | None = None
@@ -74,9 +77,9 @@ def neutral_tier(word: object) -> str:
     """The neutral word for the tier that served an answer; empty where none is told."""
     if not isinstance(word, str) or word == "auto":
         return ""
-    return "standard" if word == "default" else word
+    return _NEUTRAL_TIERS.get(word, word)
 
 
 def tier_word(tier: str) -> str:
     """This API's word for a neutral tier."""
-    return "default" if tier == "standard" else tier
+    return "default" if tier in ("standard", "us") else tier
