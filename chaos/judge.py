@@ -13,6 +13,7 @@ from chaos.outcomes import judge_reply
 from chaos.plan import KEYS, TARGETS, Key
 from chaos.targets import Asked
 from trimaran.ledger import Store
+from trimaran.ledger.database import Place
 
 __all__ = ["Books", "Row", "check_attempts", "check_budgets", "check_replies", "read_rows"]
 
@@ -53,9 +54,9 @@ class Books(msgspec.Struct):
             self.violations.append(f"{what}: {len(cases)} ({shown}{'; …' if len(cases) > _SHOWN else ''})")
 
 
-def read_rows(place: object) -> list[Row]:
+def read_rows(place: Place) -> list[Row]:
     """All attempts of the ledger at ``place``."""
-    with Store(place) as store:  # type: ignore[arg-type]
+    with Store(place) as store:
         cursor = store.connection.execute(f"SELECT {', '.join(Row.__struct_fields__)} FROM attempts")
         return [msgspec.convert(dict(zip(Row.__struct_fields__, values, strict=True)), Row) for values in cursor]
 
@@ -110,8 +111,10 @@ def check_attempts(books: Books, replies: Sequence[Reply], asked: Sequence[Asked
     books.figures.append(
         ("attempts booked", f"{len(rows)}: " + ", ".join(f"{n} {s}" for s, n in statuses.most_common()))
     )
-    billed = [row.request_id for row in rows if row.status not in ("ok", "cancelled", "open") and row.error_code == ""]
-    books.violated("failed attempts without a reason", billed)
+    unexplained = [
+        row.request_id for row in rows if row.status not in ("ok", "cancelled", "open") and row.error_code == ""
+    ]
+    books.violated("failed attempts without a reason", unexplained)
     answers = Counter(row.request_id for row in rows if row.status == "ok")
     books.violated("requests with two answers", [each for each, count in answers.items() if count > 1])
     whole = [reply for reply in replies if judge_reply(reply).kind == "whole"]

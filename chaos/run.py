@@ -10,11 +10,13 @@ import msgspec
 from chaos.clients import Clients
 from chaos.database import Database, why_none
 from chaos.gateway import Gateway
-from chaos.judge import Books, check_attempts, check_budgets, check_replies, read_rows
+from chaos.judge import Books, Row, check_attempts, check_budgets, check_replies, read_rows
 from chaos.killer import Killer
 from chaos.memory import Memory
 from chaos.plan import Settings, configuration, environment, limits_are_known
 from chaos.targets import TargetsProcess
+from trimaran.ledger import Store
+from trimaran.types import Secret
 
 __all__ = ["run"]
 
@@ -114,10 +116,7 @@ async def _become_quiet(targets: TargetsProcess, books: Books) -> None:
     books.violated("orphan exchanges at providers", [f"{open_requests} open"] if open_requests else [])
 
 
-def _rows(settings: Settings, database: Database | None, books: Books) -> list:
-    from trimaran.ledger import Store
-    from trimaran.types import Secret
-
+def _rows(settings: Settings, database: Database | None, books: Books) -> list[Row]:
     folder = settings.folder / "ledger"
     place: Path | Secret = folder / "ledger.sqlite3" if database is None else Secret(database.url)
     with Store(place) as store:

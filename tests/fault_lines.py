@@ -21,8 +21,9 @@ BEGUN = {"after_tokens": 3, "tpot_s": 0.05, "text": TEXT}
 """The client, or whoever holds back for it, has seen three tokens."""
 DIALECTS = ("openai.chat", "anthropic.messages")
 DEADLINE_S = 6.0
-TTFT_S = 0.6
-IDLE_S = 0.6
+TTFT_S = 1.2
+IDLE_S = 1.2
+"""Targets and clients share a process and two cores: a healthy target may be late by half a second."""
 MAX_TOKENS = 20
 UNARY_S = TTFT_S + 0.05 * MAX_TOKENS
 """How long an answer that is not streamed may take."""
@@ -160,13 +161,13 @@ LINES = (
         waits={"ab": AT_ONCE},
     ),
     Line("reset-once", _fault("reset", fault_count=1), "a!connection_reset a", "a!connection_reset a"),
-    Line("silence", _fault("silence"), "a!no_first_token b", "a!no_first_token =504", waits={"ab": (TTFT_S, 3.0)}),
+    Line("silence", _fault("silence"), "a!no_first_token b", "a!no_first_token =504", waits={"ab": (TTFT_S, 4.0)}),
     Line(
         "headers-then-silence",
         _fault("headers_then_silence"),
         "a!no_first_token b",
         "a!no_first_token =504",
-        waits={"ab": (TTFT_S, 3.0)},
+        waits={"ab": (TTFT_S, 4.0)},
     ),
     Line("cut-before-content", _fault("cut", after_tokens=0), BROKEN, "a!stream_cut a!stream_cut =502"),
     Line("cut-before-content-once", _fault("cut", after_tokens=0, fault_count=1), "a!stream_cut a", "a!stream_cut a"),
@@ -175,7 +176,7 @@ LINES = (
         _fault("stall", after_tokens=0),
         "a!no_first_token b",
         "a!no_first_token =504",
-        waits={"ab": (TTFT_S, 3.0)},
+        waits={"ab": (TTFT_S, 4.0)},
     ),
     Line(
         "cut-after-content",
@@ -265,6 +266,14 @@ LINES = (
     ),
     Line("missing-end-marker", _fault("missing_end_marker"), "a", "a", streams=(True,)),
     Line("missing-end-marker-and-open", _fault("open_end"), "a", "a", streams=(True,)),
+    Line(
+        "missing-end-marker-and-open-under-a-short-idle-limit",
+        _fault("open_end"),
+        "a",
+        "a",
+        streams=(True,),
+        setting="limits: {idle: 600ms}",
+    ),
     Line("error-in-band-before-content", _fault("in_band_error", after_tokens=0), IN_BAND_FIRST, IN_BAND_LONE),
     Line(
         "error-in-band-after-content",

@@ -174,7 +174,7 @@ class Stage:
         self.cases = list(chosen)
         self.models = {case: f"m{number}" for number, case in enumerate(self.cases)}
         self.providers: dict[tuple[Case, str], SimulatedProvider] = {}
-        self._more = dict(more)
+        self.more = dict(more)
         self._taken = socket.socket()
         self._taken.bind(("127.0.0.1", 0))
         """Bound and not listening: a connection to it is refused."""
@@ -199,7 +199,7 @@ class Stage:
                 models.append(f"  {name}: {{strategy: ordered, targets: [{names}]{setting}}}")
             for role in case.roles:
                 providers.append(self._provider_line(case, model, role))
-        for model, group in self._more.items():
+        for model, group in self.more.items():
             names = ", ".join(f"{model}-{number}/model" for number in range(len(group)))
             models.append(f"  {model}: {{strategy: ordered, targets: [{names}]}}")
             for number, provider in enumerate(group):

@@ -348,6 +348,13 @@ def test_broken_yaml(text: str, where: str, said: str) -> None:
         ("providers: {p: {base_url: 'https://x:99999'}}", "providers.p.base_url: expected", ""),
         ("providers: {p: {base_url: 'https://[::1'}}", "providers.p.base_url: expected", ""),
         ("providers: {p: {api_key: sk-123}}", "a credential must not stand in the file", "${NAME}"),
+        (
+            "providers: {p: {capacity: {hourly: 1 USD, amortised_hourly: 2 USD}}}",
+            "is more than hourly",
+            "the whole price",
+        ),
+        ("providers: {p: {capacity: {amortised_hourly: 2 USD}}}", "is more than hourly", ""),
+        ("providers: {p: {capacity: {purchase_option: spt}}}", "unknown purchase option", "did you mean spot?"),
         ("providers: {p: {headers: {host: '${HOME}'}}}", "this header is the gateway's own", "remove it"),
         ("providers: {p: {api_key: '${HOME}', headers: {Authorization: '${HOME}'}}}", "there are two credentials", ""),
         (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
-from road import Road, Sent, chat_answer, chat_chunk
+from road import PRICE, Road, Sent, chat_answer, chat_chunk
 
 from trimaran import routing
 from trimaran.dispatch.call import LINGER_S
@@ -24,7 +25,7 @@ from trimaran.errors import (
     UnsupportedFeature,
 )
 from trimaran.routing import Choice
-from trimaran.types import Limits
+from trimaran.types import Limits, PriceTier
 from trimaran.wire import DIALECTS
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
@@ -459,3 +460,16 @@ def test_a_demanded_header_stands_once_and_the_clients_own_wins(forwarded: bytes
     )
     lines = payload.partition(b"\r\n\r\n")[0].split(b"\r\n")
     assert [line.partition(b": ")[2] for line in lines if line.startswith(b"anthropic-version")] == versions
+
+
+def test_the_tier_that_served_an_answer_decides_its_price_and_is_recorded() -> None:
+    tier = PriceTier(0, 500_000, 1_000_000)
+    road = Road(targets=1, price=msgspec.structs.replace(PRICE, services={"flex": (tier,)}))
+    road.ask(service_tier="flex")
+    road.sent().whole({**chat_answer(), "service_tier": "flex"})
+    road.ask(service_tier="flex")
+    road.sent().whole({**chat_answer(), "service_tier": "priority"})
+    flex, priority = road.journal.settled
+    assert (flex.service_tier, flex.cost_nanos) == ("flex", 7 * 500 + 3 * 1000)
+    # Its price is not known, and that is not the same as the standard one.
+    assert (priority.service_tier, priority.cost_nanos) == ("priority", None)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from trimaran.dispatch.plane import Ask, Denied, Grant, Recall, Returned
-from trimaran.dispatch.purse import ANSWER_S, DENIED_S, IDLE_S, Purse
+from trimaran.dispatch.purse import ANSWER_TICKS, DENIED_S, IDLE_S, Purse
 from trimaran.errors import BudgetExceeded, LimitExceeded, Unavailable
 from trimaran.ledger.periods import window
 from trimaran.types import Allowance
@@ -39,9 +39,9 @@ class Worker:
         self.purse.tick(self.now_s)
 
     def later(self, seconds: float) -> None:
-        for _ in range(10):
-            self.now_s += seconds / 10
-            self.wall_ns += int(seconds * USD / 10)
+        for _ in range(round(seconds * 10)):
+            self.now_s += 0.1
+            self.wall_ns += USD // 10
             self.purse.tick(self.now_s)
 
     def wake(self) -> None:
@@ -136,7 +136,7 @@ def test_a_refusal_says_what_is_left_and_is_remembered_for_a_moment() -> None:
     assert reserve((BUDGET.id,), 100_000_000, 0, 1, worker.wake) is None, "what is left may suffice for less"
     worker.purse.on_message(Denied(BUDGET.id, MONTH_NS, 0))
     worker.take()
-    worker.later(DENIED_S * 1.1)
+    worker.later(DENIED_S + 0.1)
     assert reserve((BUDGET.id,), 310_000_000, 0, 1, worker.wake) is None
     assert len(worker.take()) == 1
 
@@ -158,12 +158,14 @@ def test_limits_answer_with_the_time_until_the_window_ends() -> None:
     reserve = worker.purse.reserve
     for _ in range(3):
         assert reserve((RATE.id,), None, 0, 1, never) is not None
-    with pytest.raises(LimitExceeded, match="the limit key team-a of 3 requests a minute has 0 requests left") as caught:
+    with pytest.raises(
+        LimitExceeded, match="the limit key team-a of 3 requests a minute has 0 requests left"
+    ) as caught:
         reserve((RATE.id,), None, 0, 1, never)
     assert caught.value.retry_after_s == 30.0
     assert reserve((RATE.id,), None, 0, 0, never) is not None, "a further attempt of a request is no further request"
     assert reserve((TOKENS.id,), None, 9_000, 1, never) is not None
-    with pytest.raises(LimitExceeded, match="has 1,000 tokens left .* and this request may take up to 1,001"):
+    with pytest.raises(LimitExceeded, match=r"has 1,000 tokens left .* and this request may take up to 1,001"):
         reserve((TOKENS.id,), None, 1_001, 1, never)
     worker.later(31.0)
     assert reserve((RATE.id, TOKENS.id), None, 9_000, 1, never) is not None
@@ -171,7 +173,9 @@ def test_limits_answer_with_the_time_until_the_window_ends() -> None:
 
 def test_what_is_larger_than_the_whole_limit_is_never_asked_for() -> None:
     worker = Worker(BUDGET, TOKENS)
-    with pytest.raises(LimitExceeded, match=r"up to 10,001 tokens, more than the whole limit tenant acme of 10,000") as caught:
+    with pytest.raises(
+        LimitExceeded, match=r"up to 10,001 tokens, more than the whole limit tenant acme of 10,000"
+    ) as caught:
         worker.purse.reserve((TOKENS.id,), None, 10_001, 1, never)
     assert caught.value.retry_after_s is None
     with pytest.raises(BudgetExceeded, match=r"up to \$500.000000001, more than the whole budget key team-a"):
@@ -227,14 +231,14 @@ def test_more_than_was_reserved_is_charged_and_told() -> None:
 def test_a_silent_authority_is_said_after_a_while_and_asked_again() -> None:
     worker = Worker(BUDGET)
     assert worker.purse.reserve((BUDGET.id,), USD, 0, 1, worker.wake) is None
-    worker.later(ANSWER_S - 0.1)
+    worker.later((ANSWER_TICKS - 1) / 10)
     assert worker.called == 0
-    worker.later(0.2)
+    worker.later(0.1)
     assert worker.called == 1
     with pytest.raises(Unavailable, match="what is left of the budget key team-a"):
         worker.purse.reserve((BUDGET.id,), USD, 0, 1, worker.wake)
     worker.take()
-    worker.later(DENIED_S * 1.1)
+    worker.later(DENIED_S + 0.1)
     assert worker.purse.reserve((BUDGET.id,), USD, 0, 1, worker.wake) is None
     assert len(worker.take()) == 1
     worker.purse.on_closed()

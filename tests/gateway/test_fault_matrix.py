@@ -6,6 +6,7 @@ What is asserted comes from three sides: the client's SDK, each provider's own l
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import threading
@@ -20,7 +21,7 @@ from fault_lines import HEALTHY, LINES, SAID, Behaviour
 from fault_stage import INPUT_NANOS, KEY, OUTPUT_NANOS, Case, Stage, cases
 
 from trimaran.ledger import Store, explain
-from trimaran.testing import SimulatedProvider
+from trimaran.testing import FAULTS, SimulatedProvider
 
 MATRIX = cases(LINES)
 each_case = pytest.mark.parametrize("case", MATRIX, ids=str)
@@ -46,7 +47,6 @@ def stage(request, launch):
         "away": [SimulatedProvider(keys=[KEY]), SimulatedProvider(HEALTHY, keys=[KEY])],
     }
     stage = Stage([case for case in MATRIX if case in wanted], more)
-    stage.more = more
     try:
         stage.running = launch(stage.config("./ledger"), environ={"UPSTREAM_KEY": KEY})
         stage.running.ready()
@@ -297,8 +297,6 @@ def test_a_target_that_goes_away_and_comes_back_is_used_again(stage):
     away, _ = stage.more["away"]
 
     def run(work) -> None:
-        import asyncio
-
         asyncio.run_coroutine_threadsafe(work, stage.targets.loop).result(5)
 
     with Traffic(stage, "away") as traffic:
@@ -312,8 +310,6 @@ def test_a_target_that_goes_away_and_comes_back_is_used_again(stage):
 
 
 def test_the_matrix_covers_every_fault_that_can_be_simulated():
-    from trimaran.testing import FAULTS
-
     used = {line.fault.fault for line in LINES}
     # Slow, but within its limits, is no failure; beyond them it is silence.
     assert set(FAULTS) - used == {"slow_first_token"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.ledger import Ingestor, JournalWriter, Settled, Store
+from trimaran.ledger import Ingestor, IngestResult, JournalWriter, Settled, Store
 
 RECORDS = [Settled(f"{n:032x}", 1, n, cost_nanos=1) for n in range(10)]
 
@@ -69,6 +69,23 @@ def test_trouble_is_logged_once_and_nothing_is_lost(tmp_path: Path, caplog: pyte
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     ingestor.close()
     assert count(tmp_path) == 10
+
+
+def test_a_database_that_hangs_shows_as_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    ingestor = Ingestor(tmp_path / "ledger.db", tmp_path / "journal", monotonic=lambda: now[0])
+    seen: list[str] = []
+
+    def hang(store: Store, directory: object) -> IngestResult:
+        for now[0] in (10.0, 31.0):
+            seen.append(ingestor.problem)
+        return IngestResult()
+
+    monkeypatch.setattr(Store, "ingest", hang)
+    ingestor.run_once()
+    ingestor.close()
+    assert seen[0] == ingestor.problem == ""
+    assert "busy for 31 s" in seen[1]
 
 
 def test_while_the_store_is_away_the_segments_are_synced_instead(

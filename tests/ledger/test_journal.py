@@ -499,3 +499,23 @@ def test_header_and_first_record_do_not_overlap(tmp_path: Path) -> None:
 def test_tags_survive_and_their_order_does_not_matter(tags: dict[str, str]) -> None:
     assert decode_tags(encode_tags(tags)) == tags
     assert encode_tags(tags) == encode_tags(reversed(list(tags.items())))
+
+
+def test_a_patient_writer_begins_on_a_full_disk_and_loses_nothing(tmp_path: Path, disk: Disk) -> None:
+    disk.room = 0
+    writer = JournalWriter(tmp_path, "w", SMALL, patient=True)
+    assert not writer.healthy and "No space left on device" in writer.problem
+    assert [writer.append(settlement(n)) for n in range(3)] == [False] * 3
+    assert not writer.prepare()
+    disk.room = -1
+    assert writer.prepare() or writer.prepare()
+    assert (writer.healthy, writer.problem, writer.lost) == (True, "", 0)
+    assert writer.append(settlement(3))
+    writer.close()
+    assert read(tmp_path) == [settlement(n) for n in range(4)]
+
+
+def test_patience_is_for_full_disks_only(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError):
+        JournalWriter(tmp_path / "file", "w", SMALL, patient=True)

@@ -232,7 +232,11 @@ def test_a_writer_waits_for_its_turn_and_gives_up_in_the_end(ledger: Ledger, mon
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
 def test_a_server_that_stops_in_mid_ingest_loses_and_doubles_nothing(
-    ledger: Ledger, postgres: Any, how: signal.Signals, caplog: pytest.LogCaptureFixture
+    ledger: Ledger,
+    postgres: Any,
+    how: signal.Signals,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     count = 6_000
     writer = JournalWriter(ledger.journal, "w", 1 << 18)
@@ -241,13 +245,17 @@ def test_a_server_that_stops_in_mid_ingest_loses_and_doubles_nothing(
             writer.append(record)
     writer.close()
     ingestor = Ingestor(ledger.place, ledger.journal)
-    stopper = threading.Timer(0.15, postgres.stop, (how,))
-    stopper.start()
-    failed = ingestor.run_once()
-    stopper.join()
-    while failed is not None and segment_paths(ledger.journal):
-        failed = ingestor.run_once()
-    assert failed is None, "it stopped in the middle"
+    remove, removed = Store._remove, []
+
+    def stop_after_two(store: Store, path: Path, *args: Any, **named: Any) -> None:
+        remove(store, path, *args, **named)
+        removed.append(path)
+        if len(removed) == 2:
+            postgres.stop(how)
+
+    monkeypatch.setattr(Store, "_remove", stop_after_two)
+    assert ingestor.run_once() is None, "it stopped in the middle"
+    assert len(removed) == 2 and segment_paths(ledger.journal)
     again = ingestor.run_once()
     assert again is None
     assert ingestor.journal_bytes > 0

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from trimaran.errors import ConfigError
 from trimaran.ledger import (
     GROUPS,
+    Filters,
     IdSource,
     JournalWriter,
     Settled,
@@ -330,3 +331,61 @@ def test_simulated_and_real_attempts_never_share_a_row(tmp_path: Path) -> None:
         "total",
         "total (simulated)",
     ]
+
+
+def test_what_failures_and_estimates_cost_stands_apart(filled: Callable[..., Store]) -> None:
+    store = filled(
+        {"request": "a", "cost": 1},
+        {"request": "b", "cost": 20, "status": "failed"},
+        {"request": "c", "cost": 300, "status": "cancelled", "estimated": True},
+        {"request": "d", "cost": 4_000, "status": "rejected"},
+        {"request": "e", "cost": 50_000, "estimated": True},
+    )
+    (row,) = spend(store, "total")
+    assert (row.cost_nanos, row.failed_nanos, row.estimated_nanos, row.estimated_attempts) == (54_321, 4_320, 50_300, 2)
+    headers, (cells,) = spend_table(spend_report(store, "total"))
+    assert cells[headers.index("of failures")] == "$0.00000432"
+    assert cells[headers.index("estimated")] == "$0.0000503"
+
+
+def test_several_groups_at_once_with_a_total_and_filters(filled: Callable[..., Store]) -> None:
+    store = filled(
+        {"request": "a", "tenant": "x", "model": "m1", "cost": 1, "tags": {"team": "q", "site": "1"}},
+        {"request": "b", "tenant": "x", "model": "m2", "cost": 20, "tags": {"team": "q"}},
+        {"request": "c", "tenant": "y", "model": "m1", "cost": 300, "tags": {"team": "r"}},
+        {"request": "c", "attempt": 2, "tenant": "y", "model": "m1", "cost": 4_000, "target": "anthropic/b"},
+    )
+    report = spend_report(store, "tenant,model")
+    assert [(row.groups, row.requests, row.attempts, row.total_nanos) for row in report.rows] == [
+        ({"tenant": "y", "model": "m1"}, 1, 2, 4_300),
+        ({"tenant": "x", "model": "m2"}, 1, 1, 20),
+        ({"tenant": "x", "model": "m1"}, 1, 1, 1),
+    ]
+    _, cells = spend_table(report)
+    assert [row[:4] for row in cells] == [
+        ["y", "m1", "1", "2"],
+        ["x", "m2", "1", "1"],
+        ["x", "m1", "1", "1"],
+        ["total", "", "3", "4"],
+    ]
+    for filters, cost in (
+        (Filters(tenant="x"), 21),
+        (Filters(tenant="x", model="m1"), 1),
+        (Filters(tags=(("team", "q"),)), 21),
+        (Filters(tags=(("team", "q"), ("site", "1"))), 1),
+        (Filters(provider="anthropic"), 4_000),
+        (Filters(key="nobody"), None),
+    ):
+        for by in ("total", "target,day", "tag:site"):
+            totals = spend_report(store, by, filters=filters).totals
+            assert (totals[0].total_nanos if totals else None) == cost
+
+
+def test_periods_have_their_names(filled: Callable[..., Store]) -> None:
+    store = filled({"request": "a", "at_ns": MIDNIGHT_NS + 13 * DAY_NS // 24, "cost": 1})
+    assert spend(store, "hour,day,week,month")[0].group == "2026-09-21T13, 2026-09-21, 2026-W39, 2026-09"
+
+
+def test_a_group_is_named_once(filled: Callable[..., Store]) -> None:
+    with pytest.raises(ConfigError, match="grouped twice"):
+        spend(filled({"cost": 1}), "day,day")

@@ -409,6 +409,68 @@ def test_two_processes_may_take_in_the_same_journal(ledger: Ledger) -> None:
     assert segment_paths(ledger.journal) == []
 
 
+WRITER = """
+import sys, time
+from trimaran.ledger import IdSource, JournalWriter, Settled, Started
+writer, ids, number = JournalWriter(sys.argv[1], sys.argv[2], 1 << 16), IdSource(int(sys.argv[2][-1])), 0
+while True:
+    request = ids.next(number)
+    writer.append(Started(request, 1, number, bound_nanos=1))
+    writer.append(Settled(request, 1, number, cost_nanos=1))
+    number += 1
+    if number % 200 == 0:
+        writer.prepare()
+        print(request, number, flush=True)
+        time.sleep(0.005)
+"""
+
+
+def test_writers_and_readers_killed_at_random_keep_every_record_once(ledger: Ledger) -> None:
+    chance = random.Random(7)
+    told: dict[str, int] = {}
+    for _ in range(3):
+        reader = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(ledger.place), str(ledger.journal)], stdout=subprocess.PIPE, text=True
+        )
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        writers = [
+            subprocess.Popen(
+                [sys.executable, "-c", WRITER, str(ledger.journal), f"worker-{n}"], stdout=subprocess.PIPE, text=True
+            )
+            for n in range(2)
+        ]
+        for writer in writers:
+            assert writer.stdout is not None
+            lines = [writer.stdout.readline() for _ in range(chance.randint(1, 6))]
+            time.sleep(chance.uniform(0, 0.005))
+            writer.kill()
+            lines += list(writer.stdout)
+            writer.stdout.close()
+            writer.wait()
+            request, number = lines[-1].split()
+            told[request[12:24]] = int(number)
+        time.sleep(chance.uniform(0, 0.05))
+        reader.kill()
+        reader.wait()
+        reader.stdout.close()
+    ledger.store.ingest(ledger.journal)
+    found = {
+        lane: (count, settled, cost, last + 1)
+        for lane, count, settled, cost, last in ledger.ask(
+            "SELECT SUBSTR(request_id, 13, 12), COUNT(*), COUNT(cost_nanos), SUM(cost_nanos), MAX(started_ns) "
+            "FROM attempts GROUP BY SUBSTR(request_id, 13, 12)"
+        )
+    }
+    assert found.keys() == told.keys()
+    for lane, (count, settled, cost, numbers) in found.items():
+        assert count == numbers >= told[lane], "what was written before the death is there, without a gap"
+        assert settled == cost >= count - 1, "at most the attempt that death cut off is open"
+    assert len(ledger.ask(f"SELECT 1 FROM attempts WHERE {DIED}")) == sum(n - s for n, s, _, _ in found.values())
+    assert segment_paths(ledger.journal) == []
+    assert ledger.ask("SELECT count(*) FROM writers") == [(0,)]
+
+
 def test_damage_seen_before_a_crash_still_keeps_the_segment(ledger: Ledger) -> None:
     ledger.write([9, "future"], BEGUN)
     (path,) = segment_paths(ledger.journal)

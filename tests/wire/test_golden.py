@@ -92,7 +92,7 @@ def test_answers(client: str, target: str, name: str) -> None:
     asked.pop("stream_options", None)
     envelope = chat(client).read(json.dumps(asked).encode())
     body = chat(target).encode_answer(answer, 1700000000)
-    out, _, _ = translate(chat(client), envelope, target_of(target)).answer(body, created_s=1700000000)
+    out, *_ = translate(chat(client), envelope, target_of(target)).answer(body, created_s=1700000000)
     held_to(f"answers/{name}-{target}-to-{client}", {"provider": json.loads(body), "client": json.loads(out)})
 
 

@@ -90,9 +90,7 @@ def test_log_probabilities_of_odd_types() -> None:
         "logprobs": {"content": [{"token": True}, {"token": None}]},
     }
     body = json.dumps({"id": "c", "model": "m", "choices": [choice]}).encode()
-    answer, _, _ = translated("openai.responses", "openai.chat", b'{"model":"m","input":"hi"}').answer(
-        body, created_s=1
-    )
+    answer, *_ = translated("openai.responses", "openai.chat", b'{"model":"m","input":"hi"}').answer(body, created_s=1)
     assert b'"hi"' in answer
 
 

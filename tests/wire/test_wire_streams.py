@@ -667,6 +667,13 @@ def test_content_that_another_dialect_cannot_carry(client: Any, target: Target, 
         relay(client, target).feed(piece)
 
 
+def test_a_call_without_a_name_is_malformed_in_translation() -> None:
+    block = event("content_block_start", index=0, content_block={"type": "tool_use", "id": "t", "input": {}})
+    with pytest.raises(MalformedAnswer, match="without a name"):
+        relay(CHAT, CLAUDE).feed(START + block)
+    assert relay(MESSAGES, CLAUDE).feed(START + block) == START + block
+
+
 def test_the_clock_is_asked_when_nobody_says_the_time() -> None:
     envelope = CHAT.read(b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"stream":true}')
     before = int(time.time())

@@ -40,6 +40,8 @@ clients must send.
 | size | `64KiB`, `10MiB`, `1GiB` | `10485760` |
 | amount | `0.05 USD`, `$0.05` | `0.05` |
 | price | `0.15 USD/1M`, `0.0006 USD/1K`; of calls `10 USD/1K` | `0.15` |
+| budget | `500 USD/month`, `2M tokens/day`, `10000 requests/hour` | `500` |
+| moment | `2027-01-31`, `2027-01-31T18:00Z` | `31.1.2027` |
 | from the environment | `${{NAME}}`, `${{NAME:-default}}`; `$${{` for the two characters | |
 | credential | `${{NAME}}`, `${{file:/run/secrets/name}}` | the credential itself |
 | target | `provider/model` | `model` |

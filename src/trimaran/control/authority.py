@@ -95,13 +95,6 @@ class Authority:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
         self._thread.shutdown(wait=True)
 
-    def watch(self, thresholds: Iterable[int], on_threshold: OnThreshold) -> None:
-        """Call ``on_threshold`` from now on, once for each account and each of ``thresholds`` (percent) that its use passes."""
-        self.on_threshold = on_threshold
-        self._thresholds = tuple(thresholds)
-        if self._book is not None:
-            self._book.thresholds = self._thresholds
-
     def apply(self, allowances: Iterable[Allowance], workers: int) -> None:
         """Grant by these limits from now on."""
         self._allowances, self._workers = tuple(allowances), workers

@@ -79,10 +79,12 @@ class Background(Protocol):
     """Work beside the loop that lives as long as the gateway: the ledger's thread."""
 
     lag_records: int
-    problem: str
-    """Why it does not work now; empty when it does."""
     journal_bytes: int
-    """What waits in the journal meanwhile."""
+    """What waits in the journal while there is a problem."""
+
+    @property
+    def problem(self) -> str:
+        """Why it does not work now; empty when it does."""
 
     def start(self) -> None:
         """Begin."""

@@ -78,4 +78,5 @@ def settled(
         int((now - attempt.started_s) * 1e6),
         attempt.usage,
         cost_nanos,
+        attempt.service_tier,
     )

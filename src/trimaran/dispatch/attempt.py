@@ -173,13 +173,15 @@ class Attempt(msgspec.Struct, eq=False):
                 seen = f"status {self.status} and then nothing" if self.status else "no answer"
                 return NoFirstToken(f"{seen} within {limit:g} s")
             return None
+        idle_s = limits.idle_s * patience
+        quiet_s = now - self.quiet_since
         if self.fresh or self.call.paused:
             self.fresh = False
             self.quiet_since = now
-        elif now - self.quiet_since >= limits.idle_s * patience:
-            return StreamStalled(f"nothing more within {limits.idle_s * patience:g} s")
-        elif now - self.quiet_since >= END_GRACE_S and self.relay is not None and self.relay.may_end:
+        elif quiet_s >= min(END_GRACE_S, idle_s) and self.relay is not None and self.relay.may_end:
             self._finish_without_end_marker(self.relay)
+        elif quiet_s >= idle_s:
+            return StreamStalled(f"nothing more within {idle_s:g} s")
         return None
 
     def _finish_without_end_marker(self, relay: StreamRelay) -> None:

@@ -501,8 +501,9 @@ class Call(msgspec.Struct, eq=False):
         usage = attempt.usage
         cost: int | None = 0
         if usage is not None:
-            cost = cost_nanos(price, usage) if price is not None else None
-            self.spent_nanos += cost or 0
+            cost = cost_nanos(price, usage, attempt.service_tier) if price is not None else None
+            # Under a cap, what is unknown counts as the most that it can be.
+            self.spent_nanos += cost if cost is not None else attempt.bound or 0
         ttft_s = attempt.ttft_s
         dispatcher = self.dispatcher
         if attempt.hold is not None:

@@ -24,10 +24,11 @@ from trimaran.errors import RequestError
 from trimaran.ledger.periods import window
 from trimaran.types import Allowance
 
-__all__ = ["ANSWER_S", "Hold", "Purse"]
+__all__ = ["ANSWER_TICKS", "Hold", "Purse"]
 
-ANSWER_S = 2.0
-"""How long the authority may take to answer. It takes milliseconds, most of them for the disk."""
+ANSWER_TICKS = 20
+"""How long the authority may take to answer: two seconds. It takes milliseconds, most of them for the disk. Counted in ticks,
+so that a process that was stopped for a while does not take its own absence for silence."""
 
 DENIED_S = 0.5
 """How long a refusal holds without asking again, so that refused traffic costs nothing."""
@@ -45,7 +46,7 @@ class _Account:
     __slots__ = (
         "ahead",
         "allowance",
-        "asked_s",
+        "asked_tick",
         "denied_s",
         "down_s",
         "end_ns",
@@ -70,7 +71,7 @@ class _Account:
         """Ask for more when there is less than half of it."""
         self.left = 0
         """What the authority had when it refused."""
-        self.asked_s: float | None = None
+        self.asked_tick: int | None = None
         """When the authority was asked; ``None``: it has answered."""
         self.denied_s = 0.0
         """Until when its last refusal holds."""
@@ -220,7 +221,7 @@ class Purse:
             if isinstance(message, Grant):
                 self._send(Returned(message.allowance, message.start_ns, message.amount, 0))
             return
-        account.asked_s = None
+        account.asked_tick = None
         account.down_s = 0.0
         if isinstance(message, Grant):
             account.free += message.amount
@@ -236,8 +237,8 @@ class Purse:
         """The authority is gone: nothing more can be asked for or returned."""
         self._closed = True
         for account in self._all():
-            if account.asked_s is not None:
-                account.asked_s = None
+            if account.asked_tick is not None:
+                account.asked_tick = None
                 self._answer(account)
 
     # Beats
@@ -249,8 +250,8 @@ class Purse:
         if self._ask is None:
             return
         for account in self._all():
-            if account.asked_s is not None and now_s - account.asked_s >= ANSWER_S:
-                account.asked_s = None
+            if account.asked_tick is not None and self._ticks - account.asked_tick >= ANSWER_TICKS:
+                account.asked_tick = None
                 account.down_s = now_s + DENIED_S
                 self._answer(account)
         if self._ticks % _SECOND == 0:
@@ -283,12 +284,13 @@ class Purse:
     def _open(self, allowance: Allowance, now_ns: int) -> _Account:
         """The account of ``allowance`` in the window of now."""
         before = self._accounts.get(allowance.id)
-        if before is not None:
-            self._past.append(before)
         account = _Account(allowance, *window(allowance.period, now_ns))
         if self._ask is None:
             account.free = allowance.limit
-            self._past.clear()
+            if before is not None:
+                self._changed.discard(before)
+        elif before is not None:
+            self._past.append(before)
         self._accounts[allowance.id] = account
         return account
 
@@ -305,7 +307,7 @@ class Purse:
             if error is not None:
                 raise error
         for account, need in short:
-            if account.asked_s is not None:
+            if account.asked_tick is not None:
                 continue
             if self._answering is not None and any(each is account for each, _ in self._answering):
                 continue
@@ -330,13 +332,18 @@ class Purse:
         return None
 
     def _ask_for(self, account: _Account, need: int, want: int) -> None:
-        account.asked_s = self._now_s
+        account.asked_tick = self._ticks
         missing = max(0, need - account.free)
         self._send(Ask(account.allowance.id, account.start_ns, missing, max(missing, want - account.free)))
 
     def _refill(self, account: _Account) -> None:
-        if account.asked_s is None and self._now_s >= account.refill_s and not self._closed and self._ask is not None:
-            account.asked_s = self._now_s
+        if (
+            account.asked_tick is None
+            and self._now_s >= account.refill_s
+            and not self._closed
+            and self._ask is not None
+        ):
+            account.asked_tick = self._ticks
             self._send(Ask(account.allowance.id, account.start_ns, 0))
 
     def _answer(self, account: _Account) -> None:
@@ -352,7 +359,7 @@ class Purse:
         finally:
             self._answering = outer
         for each, need in again:
-            if each.asked_s is None:
+            if each.asked_tick is None:
                 self._ask_for(each, need, sum(missing for missing, _ in each.wait))
 
     def _return(self, account: _Account | None, recall: Recall | None) -> None:
@@ -379,7 +386,7 @@ class Purse:
         self._past = [
             each
             for each in self._past
-            if each.held or each.wait or each.asked_s is not None or each in self._changed or each.free
+            if each.held or each.wait or each.asked_tick is not None or each in self._changed or each.free
         ]
 
     def _send(self, message: Ask | Returned) -> None:

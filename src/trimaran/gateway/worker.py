@@ -64,7 +64,7 @@ class Worker:
     def __init__(self, index: int, listener: socket.socket, journal_dir: Path) -> None:
         self._index = index
         self._listener = listener
-        self._journal = JournalWriter(journal_dir, f"worker-{index}")
+        self._journal = JournalWriter(journal_dir, f"worker-{index}", patient=True)
         self._journal_watch = JournalWatch(self._journal)
         self._metrics = RoadMetrics()
         self._plane = PlaneProtocol(self._on_message, self._on_closed)
@@ -162,11 +162,11 @@ class Worker:
         loop.call_later(TICK_S, self._beat)
         self._beats += 1
         server = self._server
+        self._purse.tick(loop.time())
         if server is None:
             return
         if server.dispatcher.active or server.dispatcher.lingering:
             server.dispatcher.tick()
-        self._purse.tick(loop.time())
         if self._beats % round(REPORT_INTERVAL_S / TICK_S) == 0:
             self._report(server)
         if self._beats % round(1.0 / TICK_S) == 0:

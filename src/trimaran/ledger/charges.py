@@ -48,6 +48,9 @@ def charges(price: TokenPrice, usage: Usage, service_tier: str = "") -> list[Cha
             # Each fits into the prompt, so what is too much for both together is in both and charged as audio.
             written, written_1h = min(written, whole), min(written_1h, whole)
             cached = min(cached, whole - max(written, written_1h))
+    if not written and not cached:
+        # A part without its whole was not written.
+        written_1h = 0
     write = tier.input if tier.cache_write is None else tier.cache_write
     quantities: list[tuple[str, int, int]] = [
         ("input", max(whole - cached - max(written, written_1h), 0), tier.input),

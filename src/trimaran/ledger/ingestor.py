@@ -14,6 +14,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from trimaran.errors import ConfigError
@@ -23,13 +25,23 @@ from trimaran.ledger.store import IngestResult, Store
 
 __all__ = ["Ingestor"]
 
+_SLOW_S = 30.0
+"""Far longer than a run of everyday, and shorter than anybody should be left without a word."""
+
 _LOG = logging.getLogger("trimaran.ledger")
 
 
 class Ingestor:
     """Ingests ``journal_dir`` into the ledger at ``place`` (a file or a database's URL) every ``interval_s`` seconds."""
 
-    def __init__(self, place: Place, journal_dir: str | os.PathLike[str], interval_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        place: Place,
+        journal_dir: str | os.PathLike[str],
+        interval_s: float = 1.0,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._place = place
         self._journal_dir = Path(journal_dir)
         self._interval_s = interval_s
@@ -37,8 +49,9 @@ class Ingestor:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._synced: set[str] = set()
-        self.problem = ""
-        """Why the last run failed; empty when it did not."""
+        self._monotonic = monotonic
+        self._began: float | None = None
+        self._problem = ""
         self.records = 0
         """Taken in since the start."""
         self.lag_records = 0
@@ -48,6 +61,14 @@ class Ingestor:
         """Of the journal's files, which wait to be taken in; 0 while all is well."""
         self.newest_ns = 0
         """Wall time of the newest record taken in; with the clock it gives the lag."""
+
+    @property
+    def problem(self) -> str:
+        """Why the last run failed, or that this one takes long; empty when all is well. For any thread."""
+        began = self._began
+        if not self._problem and began is not None and (seconds := self._monotonic() - began) > _SLOW_S:
+            return f"the ledger has been busy for {seconds:.0f} s: it catches up, or its database hangs"
+        return self._problem
 
     def start(self) -> None:
         """Run in a thread until :meth:`stop`. It is a daemon: a process that ends without stopping loses nothing."""
@@ -64,6 +85,7 @@ class Ingestor:
 
     def run_once(self) -> IngestResult | None:
         """One ingest, in the calling thread. ``None``: it failed, and ``problem`` says why; nothing is raised."""
+        self._began = self._monotonic()
         try:
             if self._store is None:
                 self._store = Store(self._place)
@@ -71,9 +93,11 @@ class Ingestor:
         except ConfigError as error:
             self._failed(error)
             return None
-        if self.problem:
+        finally:
+            self._began = None
+        if self._problem:
             _LOG.warning("the ledger works again; %d records of the journal were taken in", result.records)
-            self.problem = ""
+            self._problem = ""
             self.journal_bytes = 0
         if result.damaged:
             _LOG.error(
@@ -103,8 +127,8 @@ class Ingestor:
         # A new connection next time: a replaced file, a mended disk or a new server is then seen.
         self.close()
         self.journal_bytes = sync_segments(self._journal_dir, self._synced)
-        if str(error) != self.problem:
-            self.problem = str(error)
+        if str(error) != self._problem:
+            self._problem = str(error)
             _LOG.error(
                 "the ledger cannot take in the journal; trying again every %g s, and meanwhile it grows in %s (%.1f MB now): "
                 "%s",

@@ -13,6 +13,7 @@ are served or refused meanwhile is the owner's policy, not decided here.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import time
@@ -40,6 +41,10 @@ _CATCH_UP_BYTES = 1024 * 1024
 
 _CATCH_UP_FACTOR = 4
 """So many times its own size is written by each append behind which others wait: the queue shrinks under any load."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk, a quota or a limit on files says."""
 
 
 class JournalWriter:
@@ -78,11 +83,21 @@ class JournalWriter:
     _limit: int
     """Where the current segment ends; 0 where there is none or records wait before this one; negative once closed."""
 
-    def __init__(self, directory: str | os.PathLike[str], name: str, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        name: str,
+        segment_bytes: int = SEGMENT_BYTES,
+        *,
+        patient: bool = False,
+    ) -> None:
         """Make the folder (mode 0700) and the first segment (mode 0600). ``name`` is the worker's, without dots.
 
+        ``patient``: begin without a segment when the disk is full, as if it had filled up later. For a process that takes
+        over from one that died.
+
         Raises:
-            StartError: the folder cannot be made or written, or the disk is full.
+            StartError: the folder cannot be made or written, or the disk is full and the writer not ``patient``.
         """
         if not name or "." in name or "/" in name:
             raise ValueError(f"a journal's name has no dot and no slash: {name!r}")
@@ -110,6 +125,12 @@ class JournalWriter:
             remove_unborn(self._directory, time.time())
             segment = self._create()
         except OSError as error:
+            if patient and error.errno in _FULL:
+                self._segment = None
+                self._position = self._limit = 0
+                self._stuck, self.healthy = True, False
+                self.problem = self._said(error)
+                return
             raise StartError(
                 f"the journal cannot be written: {error.strerror or error}",
                 where=str(self._directory),
@@ -255,11 +276,14 @@ class JournalWriter:
         try:
             self._next = self._create()
         except OSError as error:
-            self.problem = f"no journal segment can be made in {self._directory}: {error.strerror or error}"
+            self.problem = self._said(error)
             self._stuck = True
             return False
         self._stuck = False
         return True
+
+    def _said(self, error: OSError) -> str:
+        return f"no journal segment can be made in {self._directory}: {error.strerror or error}"
 
     def _take_next(self) -> None:
         segment, self._next = self._next, None

@@ -218,6 +218,8 @@ class TranslatingRelay(StreamRelay):
                 if type(seen) is OtherDelta:
                     raise MalformedAnswer(f"the answer holds a {seen.kind}, which the client's dialect cannot carry")
                 content = self._note(seen) or content
+                if type(seen) is PartStarted and type(seen.part) is ToolCall and not seen.part.name:
+                    raise MalformedAnswer("the answer calls a tool without a name")
                 try:
                     out.append(self._encoder.encode(seen))
                 except LookupError as error:

@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from trimaran.errors import InvalidRequest, UnsupportedFeature
+from trimaran.errors import InvalidRequest, MalformedAnswer, UnsupportedFeature
 from trimaran.types import Target, Usage, feature_mask
-from trimaran.wire.conversation import ChatRequest, Notes
+from trimaran.wire.conversation import ChatRequest, Notes, ToolCall
 from trimaran.wire.dialect import ChatDialect, Conversational, CountDialect, Dialect, Envelope, Refusals
 from trimaran.wire.json_tool import ToolToText, with_json_tool
 from trimaran.wire.relay import StreamRelay, TranslatingRelay
@@ -70,6 +70,8 @@ class _ChatTranslation(Translation):
         assert isinstance(client, ChatDialect)
         assert isinstance(dialect, ChatDialect)
         answer = dialect.decode_answer(body)
+        if any(isinstance(part, ToolCall) and not part.name for part in answer.parts):
+            raise MalformedAnswer("the answer calls a tool without a name")
         if self.json_tool:
             answer = ToolToText().answer(answer)
         created_s = int(time.time()) if created_s is None else created_s
