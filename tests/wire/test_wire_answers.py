@@ -162,6 +162,13 @@ def test_a_malformed_answer_is_the_targets_fault(client: Any, target: Target, bo
         unary_answer(client, target, body)
 
 
+def test_a_call_without_a_name_is_malformed_in_translation() -> None:
+    body = messages_answer(content=[{"type": "tool_use", "id": "t", "name": "", "input": {}}])
+    with pytest.raises(MalformedAnswer, match="without a name"):
+        unary_answer(CHAT, CLAUDE, body)
+    assert unary_answer(MESSAGES, CLAUDE, body)[0] == body
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
