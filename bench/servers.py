@@ -107,7 +107,8 @@ class Server:
 
 
 class Trimaran(Server):
-    """The gateway from this tree: key authentication, two targets, ``fastest``, journal and metrics, one worker."""
+    """The gateway from this tree, one worker: key authentication, a budget of money and limits of tokens and requests, two
+    priced targets, ``fastest``, journal and metrics."""
 
     name = "trimaran"
     puts_off = True
@@ -147,14 +148,18 @@ providers:
     dialects: [{self.dialect}]
     base_url: {first}/v1
     api_key: ${{BENCH_UPSTREAM_KEY}}
+    prices: {{bench-model: {{input: 0.1 USD/1M, output: 0.4 USD/1M}}}}
   far:
     dialects: [{self.dialect}]
     base_url: {second}/v1
     api_key: ${{BENCH_UPSTREAM_KEY}}
+    prices: {{bench-model: {{input: 0.1 USD/1M, output: 0.4 USD/1M}}}}
 keys:
   bench:
     key: ${{BENCH_CLIENT_KEY}}
     tags: {{team: bench}}
+    budget: [100000 USD/month, 1000000M tokens/day]
+    rpm: 10000000
 """
 
     def launch(self, stage: Stage) -> Launch:

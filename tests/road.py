@@ -152,6 +152,7 @@ class Road:
         limits: Limits | None = None,
         dialect: str = "openai.chat",
         route: Route | None = None,
+        allowances: tuple[str, ...] = (),
         **members: object,
     ) -> tuple[Call, Sink]:
         surface = DIALECTS[dialect]
@@ -160,7 +161,7 @@ class Road:
             body |= {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 10}
         envelope = surface.read(json.dumps(body | members).encode())
         route = route or self.dispatcher.route("chat")
-        inbound = Inbound("r1", surface, envelope, route, limits or Limits(), "default")
+        inbound = Inbound("r1", surface, envelope, route, limits or Limits(), "default", allowances=allowances)
         sink = Sink()
         return self.dispatcher.submit(inbound, sink), sink
 

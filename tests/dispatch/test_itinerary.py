@@ -12,6 +12,7 @@ from road import Road, chat_answer, chat_chunk
 from trimaran.dispatch.call import Call
 from trimaran.errors import (
     AllAttemptsFailed,
+    BudgetExceeded,
     ContentRefused,
     ContextTooLong,
     CostCapExceeded,
@@ -20,7 +21,7 @@ from trimaran.errors import (
     StreamCut,
     Unavailable,
 )
-from trimaran.types import Capabilities, Limits, ModelPolicy, PriceTier, TokenPrice
+from trimaran.types import Allowance, Capabilities, Limits, ModelPolicy, PriceTier, TokenPrice
 
 TOO_LONG = {"error": {"message": "maximum context length is 8", "code": "context_length_exceeded"}}
 POLICY = {"error": {"message": "no", "code": "content_policy_violation"}}
@@ -457,3 +458,70 @@ def test_nobody_is_asked_to_go_on_who_is_not_known_to() -> None:
     cut_after(road, "The sea")
     assert road.tried == ["a"]
     assert isinstance(sink.error, StreamCut) and sink.log == ["begin", "fail"]
+
+
+# Budgets
+
+
+def budget_road(limit: int = 10_000_000) -> Road:
+    road = Road(targets=1)
+    allowance = Allowance("key:k:usd/month", "key", "k", "usd", limit, "month")
+    road.dispatcher.apply(msgspec.structs.replace(road.snapshot, allowances=(allowance,)))
+    return road
+
+
+def left(road: Road) -> int:
+    """What the budget has for one more attempt, found by asking for it."""
+    purse = road.dispatcher.purse
+    low, high = 0, 10_000_000
+    while low < high:
+        middle = (low + high + 1) // 2
+        try:
+            hold = purse.reserve(("key:k:usd/month",), middle, 0, 0, lambda: None)
+        except BudgetExceeded:
+            high = middle - 1
+        else:
+            assert hold is not None
+            purse.cancel(hold)
+            low = middle
+    return low
+
+
+def test_what_was_given_up_unseen_is_charged_at_its_bound_and_what_was_seen_at_its_cost() -> None:
+    road = budget_road()
+    ask = {"allowances": ("key:k:usd/month",)}
+    _, sink = road.ask(**ask)
+    road.sent().whole(chat_answer())
+    assert sink.log == ["answer"]
+    spent = road.journal.settled[-1].cost_nanos
+    assert spent is not None and left(road) == 10_000_000 - spent
+    call, _ = road.ask(**ask)
+    call.cancel()
+    bound = road.journal.started[-1].bound_nanos
+    assert bound is not None and left(road) == 10_000_000 - spent - bound
+    # The ledger says what it probably cost; the budget counts on the worst.
+    assert 0 < (road.journal.settled[-1].cost_nanos or 0) < bound
+    call, _ = road.ask(stream=True, **ask)
+    sent = road.sent()
+    sent.head()
+    sent.event(chat_chunk({"content": "seen"}))
+    call.cancel()
+    seen = road.journal.settled[-1].cost_nanos
+    assert seen is not None and left(road) == 10_000_000 - spent - bound - seen
+
+
+def test_a_refusal_of_a_budget_is_told_and_gives_everything_back() -> None:
+    road = budget_road(limit=1_000)
+    _, sink = road.ask(allowances=("key:k:usd/month",))
+    assert isinstance(sink.error, BudgetExceeded) and sink.error.status == 402
+    assert road.tried == [] and road.journal.records == []
+
+
+def test_a_whole_answer_that_was_cut_has_been_made_and_is_settled() -> None:
+    road = Road(targets=1)
+    road.ask(limits=Limits(max_attempts=1))
+    road.sent().head()
+    road.sent().exchange.on_data(b'{"id": "c1", "object": "chat')
+    road.sent().exchange.on_error(StreamCut("cut"))
+    (settled,) = road.journal.settled
+    assert settled.status == "failed" and settled.estimated and (settled.cost_nanos or 0) > 0

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import gc
+import weakref
+from contextlib import suppress
 
 import msgspec
 import pytest
 from road import Road, chat_answer, chat_chunk
 
+from trimaran.dispatch.http1 import HttpUpstream
+from trimaran.dispatch.library import _listed
 from trimaran.errors import (
-    ConnectionReset,
-    LimitExceeded,
-    MalformedAnswer,
-    Overloaded,
+    AllAttemptsFailed,
+    AttemptError,
+    DeadlineExceeded,
     RateLimited,
-    ServerFault,
     StreamCut,
     UnsupportedFeature,
 )
@@ -127,7 +130,7 @@ def test_a_client_that_fell_behind_is_not_overrun_by_the_continuation() -> None:
     able = Capabilities(family="c", has=frozenset({"prefill"}))
     with_targets(road, b={"capabilities": able, "dialects": ("anthropic.messages",)})
     with_models(road, chat=msgspec.structs.replace(road.snapshot.models["chat"], on_cut="continue"))
-    call, sink = road.ask(stream=True)
+    call, _ = road.ask(stream=True)
     first = road.sent()
     first.head()
     first.event(chat_chunk({"content": "The sea"}))
@@ -185,3 +188,92 @@ def test_a_mistake_in_one_request_leaves_the_limits_of_the_others_in_force(monke
     assert road.tried == ["a", "a", "a", "b", "b"]
     failed = [sink for _, sink in asked if sink.log]
     assert len(failed) == 1 and failed[0].log == ["fail"]
+
+
+# Ends
+
+
+def test_a_whole_stream_is_finished_though_its_connection_breaks_before_the_end_marker() -> None:
+    road = Road()
+    _, sink = road.ask(stream=True)
+    sent = road.sent()
+    sent.head()
+    sent.event(chat_chunk({"content": "hi"}, "stop"))
+    sent.exchange.on_error(StreamCut("closed"))
+    assert sink.log == ["begin", "end"] and sink.body.endswith(b"data: [DONE]\n\n")
+    assert [each.status for each in road.journal.settled] == ["ok"]
+    assert not road.dispatcher.lingering
+
+
+def test_a_caller_of_the_library_hears_of_every_attempt_though_the_last_word_came_in_a_pause() -> None:
+    road = Road(targets=1)
+    call, sink = road.ask(limits=Limits(deadline_s=1.0))
+    road.sent().whole(BUSY, 429, retry_after="0")
+    assert call.attempt is None
+    road.dispatcher.state.targets["openai/a"].breaker.rest_until = road.clock.now + 9.0
+    road.after(0.5)
+    assert isinstance(sink.error, RateLimited)
+    listed = _listed(call, sink.error)
+    assert isinstance(listed, AllAttemptsFailed) and listed.attempts == (("openai/a", sink.error),)
+    late = _listed(call, DeadlineExceeded("late"))
+    assert isinstance(late, AllAttemptsFailed) and [name for name, _ in late.attempts] == ["openai/a"] * 2
+
+
+class Holder:
+    """An exchange that keeps its handle, as attempts do."""
+
+    handle: object = None
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    def on_sent(self) -> None: ...
+
+    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None: ...
+
+    def on_data(self, data: bytes) -> None: ...
+
+    def on_end(self) -> None:
+        self.over.set()
+
+    def on_error(self, error: AttemptError) -> None:
+        self.over.set()
+
+
+def test_an_exchange_on_a_new_connection_is_freed_without_the_garbage_collector() -> None:
+    over = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        over.set()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        road = with_targets(Road(targets=1), a={"base_url": f"http://127.0.0.1:{port}"})
+        upstream = HttpUpstream(asyncio.get_running_loop().time)
+        runtime = road.dispatcher.route("chat").targets["openai/a"]
+        gc.disable()
+        try:
+            exchange = Holder()
+            exchange.handle = upstream.send(runtime, b"POST / HTTP/1.1\r\n\r\n", exchange, 5.0)
+            await asyncio.wait_for(exchange.over.wait(), 5.0)
+            freed = weakref.ref(exchange)
+            del exchange
+            await asyncio.sleep(0)
+            assert freed() is None
+        finally:
+            gc.enable()
+            upstream.close()
+            server.close()
+            await server.wait_closed()
+            # The server's own side of the connection hears of its end.
+            await asyncio.wait_for(over.wait(), 5.0)
+
+    asyncio.run(scenario())

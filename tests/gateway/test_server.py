@@ -559,7 +559,7 @@ def test_a_mistake_of_ours_costs_one_request_only(monkeypatch: pytest.MonkeyPatc
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("trimaran.dispatch.call.translate", broken)
+        patch.setattr("trimaran.dispatch.launch.translate", broken)
         client.post()
     assert client.status == 500
     assert "ZeroDivisionError" not in client.transport.out.decode()

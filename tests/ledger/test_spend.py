@@ -313,6 +313,13 @@ def test_a_span_longer_than_history_is_the_beginning() -> None:
     assert parse_when("99999w", NOW) == 0
 
 
+def test_a_moment_beyond_what_a_column_holds_is_after_everything(tmp_path: Path) -> None:
+    store = fill(tmp_path, [{"request": "a", "cost": 10, "latency_us": 4_000}])
+    last = parse_when("9999-12-31", NOW)
+    assert [row.requests for row in spend_report(store, "total", None, last).rows] == [1]
+    assert not spend_report(store, "total", last, None).rows
+
+
 def test_simulated_and_real_attempts_never_share_a_row(tmp_path: Path) -> None:
     store = fill(
         tmp_path,

@@ -18,6 +18,7 @@ from trimaran.errors import (
     ConnectionReset,
     MalformedAnswer,
     NoFirstToken,
+    StreamCut,
     StreamStalled,
 )
 from trimaran.types import Limits, Usage
@@ -155,6 +156,11 @@ class Attempt(msgspec.Struct, eq=False):
         elif self.status >= 300 and not isinstance(error, NoFirstToken):
             # The refusal's head has arrived; a body that breaks off does not change what it says.
             self.call.attempt_failed(self, self._refusal(self._whole()))
+        elif isinstance(error, StreamCut) and self.relay is not None and self.relay.may_end:
+            # Nothing but the end marker is lost.
+            call = self.call
+            self._finish_without_end_marker(self.relay)
+            call.release(self)
         else:
             self.call.attempt_failed(self, error)
 
@@ -228,7 +234,8 @@ class Attempt(msgspec.Struct, eq=False):
         if self.usage is not None or self.status >= 300 or isinstance(error, ConnectFailed | ConnectionReset):
             return
         relay = self.relay
-        silent = isinstance(error, NoFirstToken)
+        # A whole answer that was cut has been made, and is billed, although nothing of it can be used.
+        silent = isinstance(error, NoFirstToken) or (relay is None and isinstance(error, StreamCut))
         if silent or (relay is not None and (relay.content_events or relay.usage is not None)):
             self.settle_usage()
 

@@ -14,43 +14,43 @@ Between attempts a call is *parked*: until a pause is over, or until a budget ha
 
 from __future__ import annotations
 
+import logging
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from trimaran.catalog import cost_nanos
 from trimaran.dispatch import lessons
-from trimaran.dispatch.accounts import settled, started
+from trimaran.dispatch.accounts import NOBODY, settle
 from trimaran.dispatch.attempt import Attempt
 from trimaran.dispatch.features import route_request
 from trimaran.dispatch.inbound import Inbound
 from trimaran.dispatch.itinerary import MAX_WAIT_S, Itinerary
+from trimaran.dispatch.launch import launch
 from trimaran.dispatch.refusal import no_target
 from trimaran.errors import (
     AllAttemptsFailed,
     AttemptError,
-    CostCapExceeded,
     DeadlineExceeded,
     Rejected,
     RequestError,
     Retry,
     TrimaranError,
-    Unavailable,
     UnsupportedFeature,
 )
-from trimaran.ledger.records import CANCELLED, FAILED, OK, REJECTED, PriceUsed
-from trimaran.routing import Choice, RouteRequest, Sent, learn, order
-from trimaran.wire import DIALECTS, ChatDialect, Translation, translate
-from trimaran.wire.continuation import Transcript, continue_translation
+from trimaran.ledger.records import CANCELLED, FAILED, OK, REJECTED
+from trimaran.routing import Choice, RouteRequest, order
+from trimaran.wire import ChatDialect
+from trimaran.wire.continuation import Transcript
 
 if TYPE_CHECKING:
     from trimaran.dispatch.dispatcher import Dispatcher
     from trimaran.dispatch.ports import Sink
-    from trimaran.dispatch.purse import Hold
-    from trimaran.dispatch.runtime import Route, TargetRuntime
+    from trimaran.dispatch.runtime import Route
 
 __all__ = ["Call"]
+
+_LOG = logging.getLogger("trimaran.dispatch")
 
 UNARY_S_PER_TOKEN = 0.05
 """An answer that is not streamed shows nothing until it is complete, so its limit is the TTFT limit plus this for each
@@ -103,8 +103,10 @@ class Call(msgspec.Struct, eq=False):
     spent_nanos: int = 0
     resume_at: float = 0.0
     """When a parked call goes on; 0: it is not parked."""
-    resume_choice: Choice | None = None
-    """Where it goes on; ``None``: wherever it may by then."""
+    resume_target: str = ""
+    """Where it goes on, if it still may by then; empty: wherever it may."""
+    resting_since: float = 0.0
+    """Since when nothing was sent because every target rests; 0: something was."""
 
     # the client's side
 
@@ -120,7 +122,7 @@ class Call(msgspec.Struct, eq=False):
         now = self.now()
         attempt.settle_usage()
         lessons.abandoned(self, attempt, now)
-        self._record(attempt, now, CANCELLED, 499, "client_disconnected")
+        settle(self, attempt, now, CANCELLED, 499, "client_disconnected")
 
     def pause(self) -> None:
         """The client reads too slowly; stop reading from the target."""
@@ -172,7 +174,7 @@ class Call(msgspec.Struct, eq=False):
             return
         attempt = self.attempt
         if now >= self.started_s + self.inbound.limits.deadline_s:
-            self._overdue(attempt)
+            self._overdue()
         elif self.resume_at:
             if now >= self.resume_at:
                 self._go_on(now)
@@ -184,7 +186,7 @@ class Call(msgspec.Struct, eq=False):
     def release(self, attempt: Attempt) -> None:
         """A finished attempt's connection has become free (or is gone)."""
         self.dispatcher.lingering.pop(attempt, None)
-        attempt.call = _NOBODY
+        attempt.call = NOBODY
 
     # attempts
 
@@ -193,6 +195,9 @@ class Call(msgspec.Struct, eq=False):
         attempt.first_s = now = self.now()
         lessons.first_token(self, attempt, now)
         if self.committed:
+            if self.paused and attempt.handle is not None:
+                # It goes on for a client that is still behind. Paused before this, it would have seemed silent.
+                attempt.handle.pause()
             return
         if self.route.on_cut == "restart":
             self.held, self.held_bytes = [], 0
@@ -217,11 +222,11 @@ class Call(msgspec.Struct, eq=False):
         now = self.now()
         attempt.settle_usage()
         lessons.completed(self, attempt, now)
-        self._record(attempt, now, OK, attempt.status, "")
+        settle(self, attempt, now, OK, attempt.status, "")
         self._close()
         if attempt.relay is None:
             self.sink.answer(self, body)
-            attempt.call = _NOBODY
+            attempt.call = NOBODY
             return
         self.dispatcher.lingering[attempt] = now + LINGER_S
         if not self.committed:
@@ -239,17 +244,20 @@ class Call(msgspec.Struct, eq=False):
         lessons.failed(self, attempt, error, now)
         attempt.settle_failed(error)
         status = REJECTED if isinstance(error, Rejected) else FAILED
-        self._record(attempt, now, status, error.upstream_status, error.code, error.message)
+        settle(self, attempt, now, status, error.upstream_status, error.code, error.message)
         self.errors.append((attempt.runtime.id, error))
         self.held = None
-        if self.committed:
-            self._broke(attempt, error, now)
-        elif error.retry is Retry.NEVER and not self._is_taken_elsewhere(attempt, error):
-            self._fail(error)
-        elif now >= self.started_s + self.inbound.limits.deadline_s:
-            self._overdue(None)
-        else:
-            self._again(attempt, error, now)
+        try:
+            if self.committed:
+                self._broke(attempt, error, now)
+            elif error.retry is Retry.NEVER and not self._is_taken_elsewhere(attempt, error):
+                self._fail(error)
+            elif now >= self.started_s + self.inbound.limits.deadline_s:
+                self._overdue()
+            else:
+                self._again(attempt, error, now)
+        except Exception:
+            self._mistaken()
 
     # deciding
 
@@ -260,12 +268,11 @@ class Call(msgspec.Struct, eq=False):
             return
         target = attempt.choice.target
         if self.way.failed(target, error, now, self.dispatcher.random()):
-            self._order(now)
-            if any(choice.admitted and choice.target == target for choice in self.choices):
-                pause_s = PAUSE_HERE_S * (1.0 + self.dispatcher.random()) if error.upstream_status else 0.0
-                self._park(now + pause_s, attempt.choice)
-                if not pause_s:
-                    self._go_on(now)
+            choice = self._admitted(target, now)
+            if choice is not None and error.upstream_status:
+                self.park(now + PAUSE_HERE_S * (1.0 + self.dispatcher.random()), target)
+                return
+            if choice is not None and launch(self, choice, now):
                 return
         self._next(now)
 
@@ -291,7 +298,9 @@ class Call(msgspec.Struct, eq=False):
             self._again(attempt, error, now)
 
     def _is_taken_elsewhere(self, attempt: Attempt, error: AttemptError) -> bool:
-        if not isinstance(error, Rejected) or not self.way.goes_on_after(attempt.choice.target, error):
+        if not isinstance(error, Rejected):
+            return False
+        if not self.way.goes_on_after(attempt.choice.target, error, self.inbound.route):
             return False
         self.about_request = self.about_request or error
         return True
@@ -303,131 +312,69 @@ class Call(msgspec.Struct, eq=False):
             request = self.routed = route_request(self.inbound.envelope, self.inbound.dialect, policy.wants_prefixes)
         self.choices = order(request, policy, dispatcher.state, now, dispatcher.random())
 
+    def _admitted(self, target: str, now: float) -> Choice | None:
+        """``target`` as routing sees it now; ``None`` when this request may not go there."""
+        self._order(now)
+        return next((each for each in self.choices if each.target == target and self.way.open(each, now)), None)
+
+    def _fall_back(self) -> bool:
+        """Go on to the next fallback; not to one at another provider than the one that stored what this goes on from."""
+        first, dialect = self.inbound.route, self.inbound.dialect
+        while self.way.fall_back(first):
+            if not self.inbound.envelope.stateful or len(first.holders(dialect) | self.route.holders(dialect)) <= 1:
+                return True
+        return False
+
     def _next(self, now: float) -> None:
         """Send to the best target that may be asked now; else wait for one that rests; else give up."""
         way = self.way
-        seen: list[Choice] = []
+        seen: dict[str, Choice] = {}
         wait_until = 0.0
         while True:
             self._order(now)
             for choice in self.choices:
-                if way.open(choice, now) and self._launch(choice, now):
+                if way.open(choice, now) and launch(self, choice, now):
                     return
             at = way.waits_until(self.choices, now)
             wait_until = at if not wait_until else min(at or inf, wait_until)
-            seen += self.choices
-            if not way.fall_back(self.inbound.route):
+            for choice in self.choices:
+                seen.setdefault(choice.target, choice)
+            if not self._fall_back():
                 break
+        since = self.resting_since or now
         if (
             wait_until
-            and wait_until <= now + MAX_WAIT_S
+            and wait_until <= since + MAX_WAIT_S
             and wait_until < self.started_s + self.inbound.limits.deadline_s
         ):
             way.start_over(self.inbound.route)
-            self._park(wait_until, None)
+            self.resting_since = since
+            self.park(wait_until, "")
         elif self.errors:
             self._give_up()
         else:
-            self._fail(self.unaffordable or no_target(self.inbound.envelope.model, seen, self.refused, now))
+            self._fail(self.unaffordable or no_target(self.inbound.envelope.model, [*seen.values()], self.refused, now))
 
-    def _park(self, until: float, choice: Choice | None) -> None:
+    def park(self, until: float, target: str) -> None:
         """Do nothing until then."""
         self.attempt = None
         self.resume_at = until
-        self.resume_choice = choice
+        self.resume_target = target
 
     def _go_on(self, now: float) -> None:
         """A parked call's time has come."""
-        choice, self.resume_choice, self.resume_at = self.resume_choice, None, 0.0
-        if choice is None or not self._launch(choice, now):
-            self._next(now)
+        target, self.resume_target, self.resume_at = self.resume_target, "", 0.0
+        try:
+            choice = self._admitted(target, now) if target else None
+            if choice is None or not launch(self, choice, now):
+                self._next(now)
+        except Exception:
+            self._mistaken()
 
-    def _funded(self) -> None:
+    def funded(self) -> None:
         """A budget may have room by now."""
         if self.resume_at == inf and not self.done:
             self._go_on(self.now())
-
-    # sending
-
-    def _launch(self, choice: Choice, now: float) -> bool:
-        """Reserve, record and send, or park until a budget has room. False when this target cannot take the request."""
-        inbound = self.inbound
-        runtime = self.way.route.targets[choice.target]
-        try:
-            if self.committed:
-                translation = self._continuation(runtime)
-            else:
-                translation = translate(inbound.dialect, inbound.envelope, runtime.target)
-        except RequestError as error:
-            self.refused.append((choice.target, error))
-            self.way.closed.add(choice.target)
-            return False
-        return self._send(choice, runtime, translation, now)
-
-    def _continuation(self, runtime: TargetRuntime) -> Translation:
-        """The request to go on from what the client has. Raises :class:`RequestError` where this target cannot."""
-        dialect, transcript = self.inbound.dialect, self.transcript
-        assert isinstance(dialect, ChatDialect)
-        assert transcript is not None
-        return continue_translation(dialect, self.inbound.envelope, runtime.target, transcript, DIALECTS)
-
-    def _send(self, choice: Choice, runtime: TargetRuntime, translation: Translation, now: float) -> bool:
-        inbound, dispatcher, target = self.inbound, self.dispatcher, choice.target
-        dialect = translation.dialect
-        bound = 0 if dialect.free else runtime.bound_nanos(inbound.envelope, translation.body)
-        cap = inbound.limits.max_cost_nanos
-        hold = None
-        try:
-            if cap is not None:
-                self._check_cap(runtime, bound, cap)
-            if not dispatcher.journal.healthy and dispatcher.snapshot.on_ledger_failure == "refuse":
-                raise Unavailable("attempts cannot be recorded now, and what is not recorded is not sent here")
-            if inbound.allowances and not dialect.free:
-                hold = self._reserve(choice, runtime, translation, bound)
-                if hold is None:
-                    return True
-        except (RequestError, CostCapExceeded) as error:
-            self.unaffordable = self.unaffordable or error
-            self.way.closed.add(target)
-            return False
-        self.attempts = number = self.attempts + 1
-        asked = self.way.asked
-        asked[target] = asked.get(target, 0) + 1
-        self.attempt = attempt = Attempt(self, number, runtime, choice, now, bound, translation, hold)
-        if not runtime.price_noted:
-            runtime.price_noted = True
-            if runtime.price is not None:
-                dispatcher.journal.append(PriceUsed(runtime.id, runtime.price))
-        dispatcher.journal.append(started(self, attempt))
-        learn(dispatcher.state, Sent(target, inbound.envelope.input_tokens, choice.probe), now)
-        forwarded = inbound.forwarded if dialect is inbound.dialect else b""
-        payload = runtime.payload(dialect, forwarded, translation.body)
-        attempt.handle = dispatcher.upstream.send(runtime, payload, attempt, inbound.limits.connect_s)
-        return True
-
-    def _reserve(
-        self, choice: Choice, runtime: TargetRuntime, translation: Translation, bound: int | None
-    ) -> Hold | None:
-        """Room for this attempt in every budget that binds the request. ``None``: the call is parked until there may be."""
-        tokens = runtime.bound_tokens(self.inbound.envelope, translation.body)
-        requests = 0 if self.attempts else 1
-        hold = self.dispatcher.purse.reserve(self.inbound.allowances, bound, tokens, requests, self._funded)
-        if hold is None:
-            self._park(inf, choice)
-        return hold
-
-    def _check_cap(self, runtime: TargetRuntime, bound: int | None, cap: int) -> None:
-        """Raises when one more attempt does not fit under the request's cost cap."""
-        if bound is not None and self.spent_nanos + bound <= cap:
-            return
-        if bound is None:
-            unknown = (
-                "its price is unknown" if runtime.price is None else "what the provider may run for it has no limit"
-            )
-            why = f"{unknown}, so it cannot be kept under a cost cap"
-        else:
-            why = f"it may cost up to {bound / 1e9:.6f} USD, {self.spent_nanos / 1e9:.6f} USD are spent"
-        raise CostCapExceeded(f"{runtime.id} was not asked: {why}; the cap is {cap / 1e9:.6f} USD")
 
     # ends
 
@@ -439,16 +386,26 @@ class Call(msgspec.Struct, eq=False):
         if held:
             self.sink.data(b"".join(held))
 
-    def _overdue(self, attempt: Attempt | None) -> None:
+    def _overdue(self) -> None:
         limit = self.inbound.limits.deadline_s
-        error = DeadlineExceeded(f"no complete answer within the deadline of {limit:g} s")
+        self._stop(DeadlineExceeded(f"no complete answer within the deadline of {limit:g} s"))
+
+    def _mistaken(self) -> None:
+        """A mistake of ours must cost this request only, and not leave its client waiting until the deadline."""
+        _LOG.exception("a request could not go on")
+        if not self.done:
+            self._stop(TrimaranError("something went wrong inside the gateway; its log has the details"))
+
+    def _stop(self, error: TrimaranError) -> None:
+        """Fail, and drop the exchange under way: by a fault that is not its target's."""
+        attempt = self.attempt
         if attempt is not None and not attempt.ended:
             self._end(attempt)
             now = self.now()
             # The deadline is the client's patience, not a limit the target broke: a long answer is no failure of it.
             lessons.abandoned(self, attempt, now)
             attempt.settle_usage()
-            self._record(attempt, now, FAILED, 0, error.code, error.message)
+            settle(self, attempt, now, FAILED, 0, error.code, error.message)
         self._fail(error)
 
     def _give_up(self) -> None:
@@ -485,58 +442,9 @@ class Call(msgspec.Struct, eq=False):
 
     def _close(self) -> None:
         self.done = True
-        self.resume_choice = None
         self.dispatcher.active.discard(self)
 
     def _end(self, attempt: Attempt) -> None:
         attempt.ended = True
         if attempt.handle is not None:
             attempt.handle.abort()
-
-    # records
-
-    def _record(self, attempt: Attempt, now: float, status: str, http_status: int, code: str, reason: str = "") -> None:
-        """Journal the attempt's end and count it; sets the call's cost when it is the answer."""
-        price = attempt.runtime.price
-        usage = attempt.usage
-        cost: int | None = 0
-        if usage is not None:
-            cost = cost_nanos(price, usage, attempt.service_tier) if price is not None else None
-            # Under a cap, what is unknown counts as the most that it can be.
-            self.spent_nanos += cost if cost is not None else attempt.bound or 0
-        ttft_s = attempt.ttft_s
-        dispatcher = self.dispatcher
-        if attempt.hold is not None:
-            used = 0 if usage is None else usage.input_tokens + usage.output_tokens
-            dispatcher.purse.settle(attempt.hold, cost, used)
-        dispatcher.journal.append(settled(self, attempt, now, status, http_status, code, reason, cost))
-        dispatcher.metrics.attempt(attempt.runtime.id, code or status)
-        if status != OK:
-            attempt.call = _NOBODY
-        if status in (FAILED, REJECTED):
-            return
-        self.cost_nanos = cost
-        inbound = self.inbound
-        dispatcher.metrics.observe(
-            inbound.route.policy.name,
-            attempt.runtime.id,
-            http_status,
-            inbound.envelope.stream,
-            ttft_s,
-            now - self.started_s,
-            usage.input_tokens if usage is not None else 0,
-            usage.output_tokens if usage is not None else 0,
-            cost,
-            self.attempts,
-        )
-
-
-class _Nobody:
-    """Stands for the call of an attempt that is over: it breaks the circle of the two, so that both are freed at once
-    and memory is used again while it is still in the cache, instead of waiting for the garbage collector."""
-
-    def release(self, attempt: Attempt) -> None:
-        """Nothing is held any more."""
-
-
-_NOBODY: Any = _Nobody()

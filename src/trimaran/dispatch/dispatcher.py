@@ -113,7 +113,7 @@ class Dispatcher:
         if self.lingering:
             for attempt, until in tuple(self.lingering.items()):
                 if now >= until:
-                    del self.lingering[attempt]
+                    attempt.call.release(attempt)
                     if attempt.handle is not None:
                         attempt.handle.abort()
 

@@ -202,30 +202,29 @@ class _Connection(asyncio.Protocol):
 class _Connecting:
     """The handle of an exchange whose connection is still being made."""
 
-    __slots__ = ("_aborted", "_connection", "_paused", "exchange", "payload", "task")
+    __slots__ = ("_aborted", "_connection", "_paused", "task")
 
-    def __init__(self, payload: bytes, exchange: Exchange) -> None:
-        self.payload = payload
-        self.exchange = exchange
+    def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self._connection: _Connection | None = None
         self._aborted = False
         self._paused = False
 
-    def connected(self, connection: _Connection) -> bool:
-        """Hand the exchange to its connection; false when nobody wants it any more."""
+    def connected(self, connection: _Connection, payload: bytes, exchange: Exchange) -> bool:
+        """Hand the exchange to its connection; false when nobody wants it any more. Neither is kept here: the exchange
+        holds this handle, and the circle would keep both and the payload until the garbage collector comes."""
         if self._aborted:
             return False
         self._connection = connection
-        connection.carry(self.payload, self.exchange)
+        connection.carry(payload, exchange)
         if self._paused:
             connection.pause()
         return True
 
-    def failed(self, error: AttemptError) -> None:
+    def failed(self, exchange: Exchange, error: AttemptError) -> None:
         if not self._aborted:
             self._aborted = True
-            self.exchange.on_error(error)
+            exchange.on_error(error)
 
     def abort(self) -> None:
         if self._aborted:
@@ -267,11 +266,11 @@ class _Pool:
             if connection.is_open():
                 connection.carry(payload, exchange)
                 return connection
-        waiting = _Connecting(payload, exchange)
-        waiting.task = self._loop.create_task(self._connect(waiting, connect_s))
+        waiting = _Connecting()
+        waiting.task = self._loop.create_task(self._connect(waiting, payload, exchange, connect_s))
         return waiting
 
-    async def _connect(self, waiting: _Connecting, connect_s: float) -> None:
+    async def _connect(self, waiting: _Connecting, payload: bytes, exchange: Exchange, connect_s: float) -> None:
         scheme, host, port = self.origin
         where = f"{scheme}://{host}:{port}"
         try:
@@ -280,20 +279,20 @@ class _Pool:
                     lambda: _Connection(self), host, port, ssl=self._tls, server_hostname=host if self._tls else None
                 )
         except TimeoutError:
-            waiting.failed(ConnectFailed(f"no connection to {where} within {connect_s:g} s"))
+            waiting.failed(exchange, ConnectFailed(f"no connection to {where} within {connect_s:g} s"))
         except ssl.SSLError as error:
-            waiting.failed(ConnectFailed(f"TLS with {where} failed: {error.reason or error}"))
+            waiting.failed(exchange, ConnectFailed(f"TLS with {where} failed: {error.reason or error}"))
         except OSError as error:
-            waiting.failed(ConnectFailed(f"cannot connect to {where}: {error.strerror or error}"))
+            waiting.failed(exchange, ConnectFailed(f"cannot connect to {where}: {error.strerror or error}"))
         except ValueError as error:
             # A host that no name can be, found only when it is encoded for the resolver.
-            waiting.failed(ConnectFailed(f"cannot connect to {where}: {error}"))
+            waiting.failed(exchange, ConnectFailed(f"cannot connect to {where}: {error}"))
         else:
             if connection.transport is None:
-                waiting.failed(ConnectFailed(f"{where} closed the connection as soon as it was made"))
+                waiting.failed(exchange, ConnectFailed(f"{where} closed the connection as soon as it was made"))
                 return
             self._open.add(connection)
-            if not waiting.connected(connection):
+            if not waiting.connected(connection, payload, exchange):
                 self.release(connection)
 
     def release(self, connection: _Connection) -> None:

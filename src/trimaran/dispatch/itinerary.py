@@ -82,14 +82,14 @@ class Itinerary(msgspec.Struct, eq=False):
             self.not_before[target] = now + pause_s
         return False
 
-    def goes_on_after(self, target: str, error: Rejected) -> bool:
-        """Whether a refusal of the request itself is taken elsewhere, and if so, prepare for it."""
+    def goes_on_after(self, target: str, error: Rejected, first: Route) -> bool:
+        """Whether a refusal of the request itself is taken elsewhere, and if so, prepare for it. ``first``: the route itself."""
         self.closed.add(target)
         refusing = self.route.targets[target].target
         configured = error.code in self.route.failover_on
         if isinstance(error, ContextTooLong):
             self.unfit.append(refusing)
-            return configured or any(self._larger(each) for each in self._ahead())
+            return configured or any(self._larger(each) for each in self._ahead(first))
         return configured
 
     def fall_back(self, first: Route) -> bool:
@@ -105,8 +105,8 @@ class Itinerary(msgspec.Struct, eq=False):
         self.route = first
         self.stage = 0
 
-    def _ahead(self) -> list[Target]:
-        routes = [self.route, *self.route.fallbacks] if not self.stage else [self.route]
+    def _ahead(self, first: Route) -> list[Target]:
+        routes = [self.route, *first.fallbacks[self.stage :]]
         return [each.target for route in routes for name, each in route.targets.items() if name not in self.closed]
 
     def _larger(self, target: Target) -> bool:

@@ -429,11 +429,12 @@ async def _close(pieces: AsyncIterator[str]) -> None:
 
 def _listed(call: Call, error: TrimaranError) -> TrimaranError:
     """What ended attempts, as the list of all of them: callers see which targets it was, and one class for all failures."""
-    if not isinstance(error, AttemptError | DeadlineExceeded) or call.attempt is None:
-        return error
     attempts = [*call.errors]
+    if not isinstance(error, AttemptError | DeadlineExceeded) or (call.attempt is None and not attempts):
+        return error
     if not attempts or attempts[-1][1] is not error:
-        attempts.append((call.attempt.runtime.id, error))
+        # Without an attempt the request was waiting to ask the last one again.
+        attempts.append((call.attempt.runtime.id if call.attempt is not None else attempts[-1][0], error))
     return AllAttemptsFailed(attempts)
 
 

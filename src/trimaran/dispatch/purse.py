@@ -178,16 +178,17 @@ class Purse:
                 self._refill(account)
         return Hold(accounts, now_ns, nanos, tokens, requests)
 
-    def settle(self, hold: Hold, nanos: int | None, tokens: int) -> None:
-        """Charge what the attempt really used, even above its reservation. ``nanos`` of ``None`` is unknown: then all that
-        was reserved is charged. Its request stays counted. A second call changes nothing."""
+    def settle(self, hold: Hold, nanos: int | None, tokens: int | None) -> None:
+        """Charge what the attempt really used, even above its reservation. ``None`` is unknown: then all that was reserved
+        is charged. Its request stays counted. A second call changes nothing."""
         for account in hold._accounts:
             unit = account.allowance.unit
             if unit == "usd":
                 held = hold._nanos or 0
                 real = held if nanos is None else nanos
             elif unit == "tokens":
-                held, real = hold._tokens, tokens
+                held = hold._tokens
+                real = held if tokens is None else tokens
             else:
                 held = real = hold._requests
             account.held -= held

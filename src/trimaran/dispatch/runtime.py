@@ -109,8 +109,8 @@ class Route:
     """A public model as this worker serves it."""
 
     __slots__ = (
-        "_ambiguous",
         "_counting",
+        "_holders",
         "failover_on",
         "fallbacks",
         "hold_bytes",
@@ -132,7 +132,7 @@ class Route:
         answer."""
         self.limits: Limits = policy.limits
         self._counting: Route | None = None
-        self._ambiguous: dict[str, bool] = {}
+        self._holders: dict[str, frozenset[tuple[str, str]]] = {}
 
     def by_strategy(self, strategy: str) -> Route:
         """The same model, with its targets put in order in another way."""
@@ -157,17 +157,20 @@ class Route:
             )
         return self._counting
 
-    def ambiguous(self, dialect: Dialect) -> bool:
-        """Whether several accounts could hold what a provider stored for a client of ``dialect``."""
-        known = self._ambiguous.get(dialect.name)
+    def holders(self, dialect: Dialect) -> frozenset[tuple[str, str]]:
+        """The accounts that could hold what a provider stored for a client of ``dialect``."""
+        known = self._holders.get(dialect.name)
         if known is None:
-            holders = {
+            known = self._holders[dialect.name] = frozenset(
                 (runtime.target.base_url, runtime.target.credential)
                 for runtime in self.targets.values()
                 if dialect.name in runtime.target.dialects
-            }
-            known = self._ambiguous[dialect.name] = len(holders) > 1
+            )
         return known
+
+    def ambiguous(self, dialect: Dialect) -> bool:
+        """Whether several accounts could hold it."""
+        return len(self.holders(dialect)) > 1
 
 
 class Routes:

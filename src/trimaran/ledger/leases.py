@@ -196,7 +196,10 @@ _PLAINLY = {
     sqlite3.SQLITE_FULL: ("the disk of the budgets is full", "free some space"),
     sqlite3.SQLITE_READONLY: ("the budgets are not writable", "check owner and mode of the file"),
     sqlite3.SQLITE_CANTOPEN: ("the budgets cannot be opened", "check ledger.dir and the folder's owner and mode"),
-    sqlite3.SQLITE_NOTADB: ("this file is no SQLite database; it is damaged or something else", "move it away"),
+    sqlite3.SQLITE_NOTADB: (
+        "this file is no SQLite database; it is damaged or something else",
+        "put back a copy, or move it away: what was used of the limits is then forgotten, and they begin anew",
+    ),
     sqlite3.SQLITE_CORRUPT: (
         "the budgets are corrupt",
         "move the file away; what was used in the periods that run now is forgotten by that",

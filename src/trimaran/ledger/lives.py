@@ -20,13 +20,17 @@ __all__ = ["is_taken_in", "used_by"]
 
 _BY_SCOPE = {"key": "key_id = :name", "tenant": "tenant = :name", "tag": "tags <> ''"}
 
+_UNSEEN = "(estimated = 1 AND status <> 'ok' AND ttft_us IS NULL)"
+"""Given up before anything was seen of an answer: what the target did for it is not known, and the estimate of its cost is
+no bound. As ``dispatch`` charges it in the worker."""
+
 _MONEY = (
-    "CASE WHEN settled_ns IS NOT NULL AND cost_nanos IS NOT NULL THEN cost_nanos ELSE bound_nanos END",
-    "CASE WHEN cost_nanos IS NULL AND bound_nanos IS NULL THEN 1 ELSE 0 END",
+    f"CASE WHEN settled_ns IS NOT NULL AND cost_nanos IS NOT NULL AND NOT {_UNSEEN} THEN cost_nanos ELSE bound_nanos END",
+    f"CASE WHEN bound_nanos IS NULL AND (cost_nanos IS NULL OR {_UNSEEN}) THEN 1 ELSE 0 END",
 )
 _TOKENS = (
     "CASE WHEN input_tokens IS NULL THEN 0 ELSE input_tokens + output_tokens END",
-    "CASE WHEN settled_ns IS NULL THEN 1 ELSE 0 END",
+    f"CASE WHEN settled_ns IS NULL OR {_UNSEEN} THEN 1 ELSE 0 END",
 )
 _REQUESTS = ("CASE WHEN attempt = 1 THEN 1 ELSE 0 END", "0")
 _BY_UNIT = {"usd": _MONEY, "tokens": _TOKENS, "requests": _REQUESTS}
@@ -41,7 +45,7 @@ def is_taken_in(journal_dir: Path, journal: str) -> bool:
 def used_by(store: Store, life: str, account: AccountRow) -> int | None:
     """What the attempts of ``life`` used of ``account``, in its unit: those that were begun in its window.
 
-    Settled ones at their cost, open ones and those of unknown cost at their bound. ``None``: it is not known, because an
+    Settled ones at their cost; open ones, those of unknown cost and those given up unseen at their bound. ``None``: it is not known, because an
     attempt has no bound. Raises :class:`~trimaran.errors.LedgerError`.
     """
     amount, unknown = _BY_UNIT[account.unit]

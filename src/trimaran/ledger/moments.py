@@ -10,6 +10,8 @@ __all__ = ["DAY_NS", "parse_when", "utc_text"]
 
 DAY_NS = 86_400 * 10**9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_NS = 2**63 - 1
+"""What a column holds, in the year 2262. Later moments are this one."""
 _SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -32,7 +34,7 @@ def parse_when(text: str, now: datetime) -> int:
             ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max((moment - _EPOCH) // timedelta(microseconds=1), 0) * 1000
+    return min(max((moment - _EPOCH) // timedelta(microseconds=1), 0) * 1000, _LAST_NS)
 
 
 def utc_text(wall_ns: int) -> str:
