@@ -275,6 +275,14 @@ def test_an_unknown_key_is_refused_in_the_clients_dialect(headers: dict[str, str
     assert client.road.upstream.sent == []
 
 
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer "}, {"Authorization": ""}, {"x-api-key": ""}])
+def test_a_client_without_a_key_is_told_to_send_one(headers: dict[str, str]) -> None:
+    client = Client(keys=KEYS, require_key=True)
+    client.post(**headers)
+    assert client.status == 401
+    assert "no API key" in str(client.error["message"])
+
+
 def test_a_key_reaches_only_its_models() -> None:
     client = Client(keys=KEYS, require_key=True)
     client.post(Authorization="Bearer sk-b")

@@ -60,7 +60,7 @@ class Keyring:
         if not self.required:
             return self._anonymous
         given = headers.get(b"authorization") or headers.get(b"x-api-key")
-        if given is None:
+        if not given or given.lower() == b"bearer":
             raise AuthenticationFailed(
                 "no API key: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'", field="Authorization"
             )
