@@ -60,16 +60,13 @@ class Keyring:
         if not self.required:
             return self._anonymous
         given = headers.get(b"authorization") or headers.get(b"x-api-key")
-        record = self._memo.get(given or b"")
+        if not given or given.strip().lower() == b"bearer":
+            raise AuthenticationFailed(
+                "no API key: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'", field="Authorization"
+            )
+        record = self._memo.get(given)
         if record is None:
-            key = (given or b"").strip()
-            if key[:7].lower() in (b"bearer", b"bearer "):
-                key = key[7:].strip()
-            if not key:
-                raise AuthenticationFailed(
-                    "no API key: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'", field="Authorization"
-                )
-            assert given is not None
+            key = given[7:].strip() if given[:7].lower() == b"bearer " else given
             record = self._by_digest.get(hashlib.sha256(key).digest())
             if record is None:
                 raise AuthenticationFailed("this API key is not known here", field="Authorization")
