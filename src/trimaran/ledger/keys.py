@@ -14,13 +14,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from trimaran.errors import ConfigError, LedgerError
 from trimaran.ledger.folders import make_private
+from trimaran.ledger.sqlite_care import pragma, said_plainly, transaction
 
 __all__ = ["KeyRow", "KeyStore", "read_keys"]
 
@@ -166,7 +167,7 @@ class KeyStore:
 
     def create(self, row: KeyRow) -> None:
         """Keep a new key. Raises :class:`ConfigError` when its name is in use, or was another tenant's."""
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._connection):
             for other in self.rows(row.name):
                 if other.tenant != row.tenant:
                     raise ConfigError(
@@ -187,7 +188,7 @@ class KeyStore:
         Raises :class:`ConfigError` when there is no such key, or it has expired and would stay so.
         """
         now_ns = secret.created_ns
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._connection):
             current = self._current(name)
             if secret.expires_ns is None and current.state(now_ns) == "expired":
                 raise ConfigError(f"the key {name} has expired", hint="give the new secret a time: --expires 90d")
@@ -210,7 +211,7 @@ class KeyStore:
 
     def revoke(self, name: str, now_ns: int, by: str) -> None:
         """Refuse every secret of a key from now on. Raises :class:`ConfigError` when there is no such key."""
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._connection):
             self._current(name)
             self._connection.execute(
                 "UPDATE keys SET revoked_ns = ?, revoked_by = ? WHERE name = ? AND revoked_ns IS NULL",
@@ -227,7 +228,7 @@ class KeyStore:
         raise ConfigError(f"there is no key {name} in {self.path}", hint="trimaran keys list shows those that are")
 
     def _prepare(self, create: bool) -> None:
-        version, application = self._pragma("user_version"), self._pragma("application_id")
+        version, application = pragma(self._connection, "user_version"), pragma(self._connection, "application_id")
         tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if (version or tables) and application != _APPLICATION_ID:
             raise LedgerError(
@@ -251,41 +252,22 @@ class KeyStore:
         self._connection.execute("PRAGMA synchronous = FULL")
         if version < len(MIGRATIONS):
             self._connection.execute("PRAGMA journal_mode = WAL")
-            with self._transaction():
+            with transaction(self._connection):
                 # Asked again under the lock: another process may have migrated meanwhile.
-                for statements in MIGRATIONS[self._pragma("user_version") :]:
+                for statements in MIGRATIONS[pragma(self._connection, "user_version") :]:
                     for statement in statements:
                         self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
                 self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
 
-    def _pragma(self, name: str) -> int:
-        value: int = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
-        return value
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
-
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        unusable = "the keys cannot be kept"
         try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            message, hint = _PLAINLY.get(code, (f"the keys cannot be read or kept: {error}", ""))
-            raise LedgerError(message, where=str(self.path), hint=hint) from error
-        except OSError as error:
-            raise LedgerError(
-                f"the keys cannot be kept: {error.strerror or error}", where=str(error.filename or self.path)
-            ) from error
+            with said_plainly(
+                _PLAINLY, failed="the keys cannot be read or kept", unusable=unusable, where=str(self.path)
+            ):
+                yield
         except msgspec.ValidationError as error:
             raise LedgerError(f"the keys hold a row that means nothing: {error}", where=str(self.path)) from error
 

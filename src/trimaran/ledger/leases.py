@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 
 from trimaran.errors import LedgerError
 from trimaran.ledger.folders import make_private
+from trimaran.ledger.sqlite_care import pragma, said_plainly, transaction
 
 __all__ = ["AccountRow", "LeaseRow", "LeaseStore"]
 
@@ -103,7 +104,7 @@ class LeaseStore:
                 self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = FULL")
-                with self._transaction():
+                with transaction(self._connection):
                     self._prepare()
         except BaseException:
             self._connection.close()
@@ -131,14 +132,14 @@ class LeaseStore:
         nothing. Idempotent. Once it returns it survives even a power cut. Raises :class:`LedgerError`.
         """
         execute = self._connection.executemany
-        with self._errors(), self._transaction():
+        with self._errors(), transaction(self._connection):
             execute("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_values, accounts))
             execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)", map(_values, leases))
             execute("DELETE FROM leases WHERE allowance = ? AND start_ns = ? AND life = ?", closed)
             execute("DELETE FROM accounts WHERE allowance = ? AND start_ns = ?", forgotten)
 
     def _prepare(self) -> None:
-        version, application = self._pragma("user_version"), self._pragma("application_id")
+        version, application = pragma(self._connection, "user_version"), pragma(self._connection, "application_id")
         if (version or self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]) and (
             application != _APPLICATION_ID
         ):
@@ -159,33 +160,9 @@ class LeaseStore:
             self._connection.execute(f"PRAGMA user_version = {_VERSION}")
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
 
-    def _pragma(self, name: str) -> int:
-        value: int = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
-        return value
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            message, hint = _PLAINLY.get(code, (f"the budgets cannot be kept: {error}", ""))
-            raise LedgerError(message, where=str(self.path), hint=hint) from error
-        except OSError as error:
-            raise LedgerError(
-                f"the budgets cannot be kept: {error.strerror or error}", where=str(error.filename or self.path)
-            ) from error
+    def _errors(self) -> AbstractContextManager[None]:
+        unusable = "the budgets cannot be kept"
+        return said_plainly(_PLAINLY, failed=unusable, unusable=unusable, where=str(self.path))
 
 
 _PLAINLY = {

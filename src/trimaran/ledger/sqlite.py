@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from trimaran.errors import LedgerError
 from trimaran.ledger.folders import make_private
 from trimaran.ledger.schema import APPLICATION_ID, MIGRATIONS
+from trimaran.ledger.sqlite_care import pragma, said_plainly, transaction
 
 __all__ = ["SqliteLedger"]
 
@@ -71,37 +72,22 @@ class SqliteLedger:
         assert identity is not None
         return identity
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.connection.execute("COMMIT")
-        except BaseException:
-            # The first error is the one to report; a full disk may have rolled back already.
-            with suppress(sqlite3.Error):
-                self.connection.execute("ROLLBACK")
-            raise
+    def transaction(self) -> AbstractContextManager[None]:
+        return transaction(self.connection)
 
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            message, hint = _PLAINLY.get(code, (f"the ledger failed: {error}", ""))
-            raise LedgerError(message, where=self.where, hint=hint) from error
-        except OSError as error:
-            raise LedgerError(
-                f"the ledger cannot be used: {error.strerror or error}",
-                where=str(error.filename or self._path),
-                hint="check ledger.dir and the folder's owner and mode",
-            ) from error
+    def errors(self) -> AbstractContextManager[None]:
+        return said_plainly(
+            _PLAINLY,
+            failed="the ledger failed",
+            unusable="the ledger cannot be used",
+            where=self.where,
+            hint="check ledger.dir and the folder's owner and mode",
+        )
 
     def _check_version(self, read_only: bool) -> None:
-        version = self._pragma("user_version")
+        version = pragma(self.connection, "user_version")
         tables = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if self._pragma("application_id") != APPLICATION_ID and (tables or version or read_only):
+        if pragma(self.connection, "application_id") != APPLICATION_ID and (tables or version or read_only):
             raise LedgerError(
                 "this is not a Trimaran ledger",
                 where=self.where,
@@ -123,20 +109,16 @@ class SqliteLedger:
             )
 
     def _migrate(self) -> None:
-        if self._pragma("user_version") == len(MIGRATIONS):
+        if pragma(self.connection, "user_version") == len(MIGRATIONS):
             return
         with self.transaction():
             # Asked again under the lock: another process may have migrated meanwhile.
-            done = self._pragma("user_version")
+            done = pragma(self.connection, "user_version")
             for number, script in enumerate(MIGRATIONS[done:], done + 1):
                 for statement in _statements(script):
                     self.connection.execute(statement)
                 self.connection.execute(f"PRAGMA user_version = {number}")
             self.connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-
-    def _pragma(self, name: str) -> int:
-        value: int = self.connection.execute(f"PRAGMA {name}").fetchone()[0]
-        return value
 
 
 @cache
