@@ -525,3 +525,20 @@ def test_a_whole_answer_that_was_cut_has_been_made_and_is_settled() -> None:
     road.sent().exchange.on_error(StreamCut("cut"))
     (settled,) = road.journal.settled
     assert settled.status == "failed" and settled.estimated and (settled.cost_nanos or 0) > 0
+
+
+def test_a_deadline_that_passes_while_targets_rest_is_told_as_their_limit() -> None:
+    road = Road(targets=1)
+    _, sink = road.ask(limits=Limits(deadline_s=4.0))
+    road.sent().whole(BUSY, 429, retry_after="3.5")
+    road.clock.now += 4.5
+    road.dispatcher.tick()
+    assert isinstance(sink.error, RateLimited)
+    road = Road(targets=1)
+    road.ask()
+    road.sent().whole(BUSY, 429, retry_after="3.5")
+    _, sink = road.ask(limits=Limits(deadline_s=4.0))
+    assert sink.error is None
+    road.clock.now += 4.5
+    road.dispatcher.tick()
+    assert sink.error is not None and sink.error.status in (429, 503)

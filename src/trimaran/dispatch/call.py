@@ -174,7 +174,11 @@ class Call(msgspec.Struct, eq=False):
             return
         attempt = self.attempt
         if now >= self.started_s + self.inbound.limits.deadline_s:
-            self._overdue()
+            if self.resting_since and self.resume_at:
+                # It waited for targets that rest, and they still do: that is what the client should hear.
+                self._rested_out(now)
+            else:
+                self._overdue()
         elif self.resume_at:
             if now >= self.resume_at:
                 self._go_on(now)
@@ -407,6 +411,12 @@ class Call(msgspec.Struct, eq=False):
             attempt.settle_usage()
             settle(self, attempt, now, FAILED, 0, error.code, error.message)
         self._fail(error)
+
+    def _rested_out(self, now: float) -> None:
+        if self.errors:
+            self._give_up()
+        else:
+            self._fail(self.unaffordable or no_target(self.inbound.envelope.model, self.choices, self.refused, now))
 
     def _give_up(self) -> None:
         if self.cut is not None:
