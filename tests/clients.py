@@ -1,4 +1,4 @@
-"""One conversation with a picture and tools, as the users of five clients write it, reduced to what must be the same.
+"""One conversation with a picture and tools, as the users of eight clients write it, reduced to what must be the same.
 
 Each client asks twice: the first answer calls the tools, the second one, given their results, is text. Nothing here
 depends on which provider answers.
@@ -7,13 +7,18 @@ depends on which provider answers.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import anthropic
+import boto3
 import openai
+from botocore.config import Config
+from google import genai
+from google.genai import types
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
@@ -218,6 +223,148 @@ class AnthropicClient:
         self._client.close()
 
 
+class BotoClient:
+    """AWS's SDK, Converse."""
+
+    def __init__(self, address: str, key: str, model: str, stream: bool) -> None:
+        self._client = _boto().client(
+            "bedrock-runtime",
+            endpoint_url=address,
+            region_name="us-east-1",
+            aws_access_key_id=key,
+            aws_secret_access_key="any",
+            config=Config(retries={"max_attempts": 0}, proxies={}, signature_version="v4"),
+        )
+        self._stream = stream
+        image = {"format": "png", "source": {"bytes": base64.b64decode(PICTURE)}}
+        self._messages: list[Any] = [{"role": "user", "content": [{"text": QUESTION}, {"image": image}]}]
+        specs = [
+            {"toolSpec": {"name": name, "description": _ABOUT[name], "inputSchema": {"json": schema}}}
+            for name, schema in SCHEMAS.items()
+        ]
+        self._options: dict[str, Any] = {
+            "modelId": model,
+            "system": [{"text": SYSTEM}],
+            "inferenceConfig": {"maxTokens": 300},
+            "toolConfig": {"tools": specs},
+        }
+
+    def ask(self) -> Told:
+        if self._stream:
+            events = self._client.converse_stream(messages=self._messages, **self._options)["stream"]
+            content, stop, usage = _gathered(events)
+        else:
+            answer = self._client.converse(messages=self._messages, **self._options)
+            content, stop, usage = answer["output"]["message"]["content"], answer["stopReason"], answer["usage"]
+        self._messages.append({"role": "assistant", "content": content})
+        words = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+        return Told(
+            "".join(block.get("text", "") for block in content),
+            [(block["toolUse"]["name"], block["toolUse"]["input"]) for block in content if "toolUse" in block],
+            words.get(stop, stop),
+            (usage["inputTokens"], usage["outputTokens"]),
+        )
+
+    def give(self, results: dict[str, str]) -> None:
+        calls = [block["toolUse"] for block in self._messages[-1]["content"] if "toolUse" in block]
+        given = [
+            {"toolResult": {"toolUseId": call["toolUseId"], "content": [{"text": results[call["name"]]}]}}
+            for call in calls
+        ]
+        self._messages.append({"role": "user", "content": given})
+
+    def close(self) -> None:
+        self._client.close()
+
+
+@functools.cache
+def _boto() -> Any:
+    """One session: it has read the description of the service, which takes longer than all else."""
+    return boto3.session.Session()
+
+
+def _gathered(events: Any) -> tuple[list[Any], str, dict[str, int]]:
+    """The blocks, the reason for the stop and the usage of a stream."""
+    blocks: dict[int, Any] = {}
+    stop, usage = "", {}
+    for event in events:
+        ((kind, told),) = event.items()
+        if kind == "contentBlockStart":
+            blocks[told["contentBlockIndex"]] = {"toolUse": told["start"]["toolUse"] | {"input": ""}}
+        elif kind == "contentBlockDelta":
+            block = blocks.setdefault(told["contentBlockIndex"], {"text": ""})
+            if "toolUse" in told["delta"]:
+                block["toolUse"]["input"] += told["delta"]["toolUse"]["input"]
+            else:
+                block["text"] += told["delta"]["text"]
+        elif kind == "messageStop":
+            stop = told["stopReason"]
+        elif kind == "metadata":
+            usage = told["usage"]
+    for block in blocks.values():
+        if "toolUse" in block:
+            block["toolUse"]["input"] = json.loads(block["toolUse"]["input"] or "{}")
+    return [blocks[index] for index in sorted(blocks)], stop, usage
+
+
+class GenaiClient:
+    """Google's SDK."""
+
+    def __init__(self, address: str, key: str, model: str, stream: bool) -> None:
+        options = types.HttpOptions(
+            base_url=address, api_version="v1beta", retry_options=types.HttpRetryOptions(attempts=1)
+        )
+        self._client = genai.Client(api_key=key, vertexai=False, http_options=options)
+        self._model = model
+        self._stream = stream
+        picture = types.Part.from_bytes(data=base64.b64decode(PICTURE), mime_type="image/png")
+        self._contents: list[Any] = [types.Content(role="user", parts=[types.Part(text=QUESTION), picture])]
+        declared = [
+            types.FunctionDeclaration(name=name, description=_ABOUT[name], parameters_json_schema=schema)
+            for name, schema in SCHEMAS.items()
+        ]
+        self._config = types.GenerateContentConfig(
+            system_instruction=SYSTEM,
+            max_output_tokens=300,
+            tools=[types.Tool(function_declarations=declared)],
+            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+        )
+
+    def ask(self) -> Told:
+        asked: dict[str, Any] = {"model": self._model, "contents": self._contents, "config": self._config}
+        if self._stream:
+            answers = [*self._client.models.generate_content_stream(**asked)]
+        else:
+            answers = [self._client.models.generate_content(**asked)]
+        parts = [part for each in answers for part in (each.candidates[0].content.parts or [])]
+        self._contents.append(types.Content(role="model", parts=parts))
+        calls = [(part.function_call.name, dict(part.function_call.args)) for part in parts if part.function_call]
+        usage = answers[-1].usage_metadata
+        words = {"STOP": "tool_calls" if calls else "stop", "MAX_TOKENS": "length"}
+        finish = answers[-1].candidates[0].finish_reason.name
+        return Told(
+            "".join(part.text for part in parts if part.text and not part.thought),
+            calls,
+            words.get(finish, finish),
+            (usage.prompt_token_count, (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)),
+        )
+
+    def give(self, results: dict[str, str]) -> None:
+        calls = [part.function_call for part in self._contents[-1].parts if part.function_call]
+        given = [
+            types.Part(
+                function_response=types.FunctionResponse(
+                    id=call.id, name=call.name, response={"output": results[call.name]}
+                )
+            )
+            for call in calls
+        ]
+        self._contents.append(types.Content(role="user", parts=given))
+
+    def close(self) -> None:
+        self._client.close()
+
+
 class LangChainClient:
     """LangChain's chat model over one of the vendors' SDKs."""
 
@@ -297,6 +444,8 @@ CLIENTS: dict[str, Callable[[str, str, str, bool], Any]] = {
     "openai-chat": OpenAIChatClient,
     "openai-responses": OpenAIResponsesClient,
     "anthropic": AnthropicClient,
+    "boto3": BotoClient,
+    "google-genai": GenaiClient,
     "langchain-openai-chat": _langchain_chat,
     "langchain-openai-responses": _langchain_responses,
     "langchain-anthropic": _langchain_anthropic,

@@ -24,6 +24,8 @@ __all__ = [
     "UNITS",
     "Allowance",
     "Capabilities",
+    "Credential",
+    "Identity",
     "KeyRecord",
     "Limits",
     "ModelPolicy",
@@ -97,6 +99,29 @@ class Secret:
 
     def __bool__(self) -> bool:
         return bool(self._text)
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """What authenticates requests for a while. Its ``repr`` shows where it came from, and nothing of it."""
+
+    parts: tuple[str, ...]
+    """The secret words, in the order that its kind has: for AWS access key id, secret key and session token."""
+    expires_ns: int | None = None
+    """Wall clock; ``None``: it does not."""
+    source: str = ""
+    """Where it came from, for people: ``environment``, ``profile prod (sso)``."""
+
+    def __repr__(self) -> str:
+        return f"Credential(***, source={self.source!r})"
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """How a credential is come by that has to be renewed: told to whoever renews it, off the road."""
+
+    kind: str
+    """``aws``."""
+    settings: dict[str, str] = {}
+    """``profile``, ``role_arn``, ``region``: no secrets."""
 
 
 class Usage(msgspec.Struct, array_like=True):
@@ -219,6 +244,12 @@ class Target(msgspec.Struct, frozen=True):
     simulated: bool = False
     capabilities: Capabilities | None = None
     """``None`` is unknown."""
+    kind: str = ""
+    """The known provider whose ways it has: how it authenticates, how it is asked. Empty: one of the operator's own."""
+    door: str = ""
+    """How it is asked where that is not simply the dialect's path behind ``base_url``: a name in ``providers.DOORS``."""
+    facts: dict[str, str] = {}
+    """What its door needs to know besides: ``inference_component``, ``variant``."""
 
 
 class Slo(msgspec.Struct, frozen=True):
@@ -325,6 +356,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By prefix (``openai``): a template whose ``upstream_model`` is ``*``. It serves ``openai/<any model>``; the worker
     fills in the name and the price."""
     secrets: dict[str, str] = {}
+    identities: dict[str, Identity] = {}
+    """By the name of a credential that is renewed off the road and not in ``secrets``."""
     headers: dict[str, tuple[tuple[str, str], ...]] = {}
     """By provider: further header names and values for its requests. The values are secrets, too."""
     keys: tuple[KeyRecord, ...] = ()

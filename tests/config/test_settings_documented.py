@@ -71,6 +71,7 @@ SMALLEST: dict[str, Any] = {
             "prices": {"x": PRICES | dict.fromkeys(SERVICES, PRICES)},
             "capabilities": {"x": {}},
             "capacity": {"hourly": "1 USD"},
+            "endpoints": {"x": {"capacity": {"hourly": "1 USD"}}},
         }
     },
     "keys": {"x": {"key": "${MY_API_KEY}"}},
@@ -93,12 +94,18 @@ def test_each_example_can_be_copied(name: str, field: Field) -> None:
     section = data
     for part in name.split(".")[:-1]:
         section = section["x" if part == "<name>" else part]
+    if not name.startswith("providers.<name>.endpoints"):
+        del data["providers"]["x"]["endpoints"]
     if field.name == "digest":
         del section["key"]
     if field.name == "weights":
         # They mean something beside their strategy only, and for targets of the model.
         section |= {"strategy": "weighted", "targets": list(written["weights"])}
     section |= written
+    if name.startswith("providers.<name>.endpoints"):
+        # SageMaker's alone, and each with a capacity of its own.
+        data["providers"]["x"] |= {"kind": "sagemaker"}
+        del data["providers"]["x"]["capacity"]
     if "x" in data["tags"]:
         # A tag is named with its value.
         data["tags"]["x=1"] = data["tags"].pop("x")

@@ -2,6 +2,7 @@
 
 ``GET /``         its pid and snapshot version          ``GET /crash``   the process dies
 ``GET /slow/N``   answers after N milliseconds          ``GET /shared``  what it heard from other workers, as JSON
+``GET /renew/N``  asks for the credential N             ``GET /told``    credentials and conditions it was told, as JSON
 
 ``FAKE_WORKER`` in the environment makes it misbehave: ``dies`` before it is ready, ``refuses`` every snapshot, ``picky``
 refuses all but version 1, ``noise`` writes garbage on its plane.
@@ -18,6 +19,7 @@ from typing import Any
 
 from trimaran.dispatch.plane import (
     Apply,
+    Conditions,
     Drain,
     Drained,
     Hello,
@@ -25,6 +27,8 @@ from trimaran.dispatch.plane import (
     PlaneProtocol,
     Ready,
     Refused,
+    Renew,
+    Renewed,
     Report,
     Shared,
     attach,
@@ -41,6 +45,7 @@ class FakeWorker:
         self.metrics = RoadMetrics()
         self.version = 0
         self.heard: dict[str, Any] = {}
+        self.told: list[list[str]] = []
         self.running = 0
         self.draining = False
         self.server: asyncio.Server | None = None
@@ -68,6 +73,10 @@ class FakeWorker:
             self.take(message)
         elif isinstance(message, Shared):
             self.heard[str(message.worker)] = message.payload
+        elif isinstance(message, Renewed):
+            self.told.append([message.name, *message.credential.parts])
+        elif isinstance(message, Conditions):
+            self.told += [[each.key, each.level, each.reason] for each in message.conditions]
         elif isinstance(message, Drain):
             self.drain()
 
@@ -104,7 +113,10 @@ class FakeWorker:
             os._exit(3)
         if path.startswith("/slow/"):
             await asyncio.sleep(int(path.rpartition("/")[2]) / 1000)
-        body = json.dumps({"pid": os.getpid(), "version": self.version, "heard": self.heard}).encode()
+        if path.startswith("/renew/"):
+            self.plane.send(Renew(path.rpartition("/")[2]))
+        answer = {"pid": os.getpid(), "version": self.version, "heard": self.heard, "told": self.told}
+        body = json.dumps(answer).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         self.metrics.observe("chat", "openai/a", 200, False, None, 0.01, 1, 1, 1)
         await writer.drain()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimaran.config import load_mapping
-from trimaran.control.capacity import CapacityMeter, CapacityRecorder, stated_capacity
+from trimaran.control.capacity import CapacityMeter, CapacityRecorder, counted, stated_capacity
 from trimaran.ledger import CapacityUsed, Store
 
 SECOND_NS = 10**9
@@ -123,6 +123,28 @@ async def test_the_recorder_s_records_arrive_in_the_store(tmp_path: Path) -> Non
         ("vllm", NOON_NS + 30 * SECOND_NS, NOON_NS + 35 * SECOND_NS, 1, 5 * 10**9),
     ]
     assert list((tmp_path / "journal").iterdir()) == []
+
+
+async def test_replicas_that_are_counted_anew_begin_a_record(tmp_path: Path) -> None:
+    now = [NOON_NS]
+    instances: dict[str, int] = {}
+    endpoint = msgspec.structs.replace(POOL, pool="sagemaker/m")
+    recorder = CapacityRecorder(tmp_path / "journal", lambda: counted([endpoint], instances), wall_ns=lambda: now[0])
+    recorder.start()
+    for count in (3, 3, 0):
+        now[0] += 5 * SECOND_NS
+        instances = {"sagemaker/m": count}
+        recorder.beat()
+    now[0] += 5 * SECOND_NS
+    recorder.stop()
+    with Store(tmp_path / "ledger.db") as store:
+        store.ingest(tmp_path / "journal")
+        rows = store.connection.execute("SELECT from_ns, until_ns, replicas FROM capacity ORDER BY from_ns").fetchall()
+    # Two as configured, then three as counted, then none: what does not stand costs nothing.
+    assert [((start - NOON_NS) // SECOND_NS, (end - NOON_NS) // SECOND_NS, count) for start, end, count in rows] == [
+        (0, 5, 2),
+        (5, 15, 3),
+    ]
 
 
 async def test_without_pools_there_is_no_journal(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trimaran.dispatch.plane import (
     Apply,
     Ask,
+    Conditions,
     Denied,
     Drain,
     Drained,
@@ -25,14 +26,17 @@ from trimaran.dispatch.plane import (
     Ready,
     Recall,
     Refused,
+    Renew,
+    Renewed,
     Report,
     Returned,
     Shared,
     attach,
     encode,
 )
+from trimaran.routing import Condition
 from trimaran.telemetry.metrics import RoadMetrics, Totals
-from trimaran.types import KeyRecord, ModelPolicy, PriceTier, Snapshot, Target, TokenPrice
+from trimaran.types import Credential, KeyRecord, ModelPolicy, PriceTier, Snapshot, Target, TokenPrice
 
 counts = st.integers(min_value=0, max_value=2**53)
 payloads = st.dictionaries(st.text(max_size=8), st.integers(-(2**31), 2**31) | st.text(max_size=8), max_size=4)
@@ -74,6 +78,21 @@ snapshots = st.builds(
 )
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Hello, counts, counts, st.text(max_size=8), st.text(max_size=8)),
+    st.builds(Renew, st.text(max_size=8)),
+    st.builds(
+        Renewed,
+        st.text(max_size=8),
+        st.builds(
+            Credential,
+            st.lists(st.text(max_size=8), max_size=3).map(tuple),
+            st.none() | counts,
+            st.text(max_size=8),
+        ),
+    ),
+    st.builds(
+        Conditions,
+        st.lists(st.builds(Condition, st.text(max_size=8), st.text(max_size=8), st.text(max_size=8)), max_size=2),
+    ),
     st.builds(Ask, st.text(max_size=8), counts, counts, counts),
     st.builds(Returned, st.text(max_size=8), counts, st.integers(-(2**53), 2**53), counts, counts),
     st.builds(Grant, st.text(max_size=8), counts, counts, counts),

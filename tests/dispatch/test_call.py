@@ -456,7 +456,9 @@ def test_a_trial_of_a_broken_target_has_little_patience(monkeypatch: pytest.Monk
 def test_a_demanded_header_stands_once_and_the_clients_own_wins(forwarded: bytes, versions: list[bytes]) -> None:
     road = Road(dialect="anthropic.messages")
     payload = (
-        road.dispatcher.route("chat").targets["openai/a"].payload(DIALECTS["anthropic.messages"], forwarded, b"{}")
+        road.dispatcher.route("chat")
+        .targets["openai/a"]
+        .payload(DIALECTS["anthropic.messages"], False, forwarded, b"{}")
     )
     lines = payload.partition(b"\r\n\r\n")[0].split(b"\r\n")
     assert [line.partition(b": ")[2] for line in lines if line.startswith(b"anthropic-version")] == versions

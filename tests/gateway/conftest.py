@@ -1,4 +1,4 @@
-"""A gateway as a user runs it, in a process of its own, in front of a simulated OpenAI and Anthropic."""
+"""A gateway as a user runs it, in a process of its own, in front of simulated providers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ import pytest
 
 from trimaran.testing import SimulatedProvider
 from trimaran.testing.contract import SIMULATED_MODELS
+from trimaran.testing.contract.boto_session import SECRET_KEY
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 UPSTREAM_KEY = "sk-simulated-upstream"
 CLIENT_KEY = "sk-contract-client-0123456789"
 START_S = 10.0
+CLAUDE = "anthropic.claude-haiku-4-5-20251001-v1:0"
+BASED = ("gpt-4o-mini", "claude-haiku-4-5-20251001", *(name for name in SIMULATED_MODELS if name.startswith("sim-")))
+"""Models that only the simulation knows: on Bedrock they are as able as a Claude."""
 CONFIG = """\
 providers:
   openai: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}"}}
@@ -31,6 +35,12 @@ providers:
     base_url: "{address}"
     api_key: "${{SIMULATED_KEY}}"
     dialects: [anthropic.messages, anthropic.count_tokens]
+  bedrock:
+    base_url: "{address}"
+    region: us-east-1
+    access_key_id: "${{SIMULATED_KEY}}"
+    secret_access_key: "${{SIMULATED_SECRET}}"
+    base_models: {based}
 keys:
   contract: {{key: "${{CLIENT_KEY}}"}}
 limits: {{deadline: 5s, ttft: 2s, max_attempts: 2}}
@@ -68,9 +78,8 @@ class Running:
         self.output = folder / "output.txt"
         command = [sys.executable, "-m", "trimaran.cli", "serve", f"--config={self.config}", f"--port={self.port}"]
         command += [f"--admin-port={self.admin_port}", *options]
-        environ = {**os.environ, "PYTHONPATH": SOURCE, "SIMULATED_KEY": UPSTREAM_KEY, "CLIENT_KEY": CLIENT_KEY} | (
-            environ or {}
-        )
+        ours = {"SIMULATED_KEY": UPSTREAM_KEY, "SIMULATED_SECRET": SECRET_KEY, "CLIENT_KEY": CLIENT_KEY}
+        environ = {**os.environ, "PYTHONPATH": SOURCE, **ours, **(environ or {})}
         with open(self.output, "wb") as output:
             self.process = subprocess.Popen(
                 command, env=environ, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder
@@ -127,7 +136,12 @@ class Running:
 def gateway(simulated, tmp_path_factory):
     """``trimaran serve`` with one worker."""
     folder = tmp_path_factory.mktemp("gateway")
-    running = Running(folder, CONFIG.format(address=simulated.base_url, folder=folder / "ledger"))
+    running = Running(
+        folder,
+        CONFIG.format(
+            address=simulated.base_url, folder=folder / "ledger", based=json.dumps(dict.fromkeys(BASED, CLAUDE))
+        ),
+    )
     try:
         yield running.ready()
     finally:

@@ -8,15 +8,23 @@ from clients import CLIENTS, RESULTS, SCHEMAS, converse
 from trimaran.testing import Behaviour, SimulatedProvider
 
 KEY = "sk-upstream"
+SECRET = "simulated-secret"
 CONFIG = """\
 models:
   chat: {{targets: [chat/sim-tools]}}
   responses: {{targets: [responses/sim-tools]}}
   messages: {{targets: [messages/sim-tools]}}
+  converse: {{targets: [bedrock/us.amazon.nova-pro-v1:0]}}
+  claude: {{targets: ["bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0"]}}
+  container: {{targets: [sagemaker/vllm-endpoint]}}
 providers:
   chat: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}", dialects: [openai.chat]}}
   responses: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}", dialects: [openai.responses]}}
   messages: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}", dialects: [anthropic.messages]}}
+  bedrock:
+    {{base_url: "{address}", region: us-east-1, access_key_id: "${{SIMULATED_KEY}}", secret_access_key: "${{SECRET}}"}}
+  sagemaker:
+    {{base_url: "{address}", region: us-east-1, access_key_id: "${{SIMULATED_KEY}}", secret_access_key: "${{SECRET}}"}}
 ledger: {{dir: ./ledger}}
 """
 
@@ -29,11 +37,11 @@ def provider():
 
 @pytest.fixture(scope="module")
 def address(provider, launch):
-    return launch(CONFIG.format(address=provider.base_url)).ready().address
+    return launch(CONFIG.format(address=provider.base_url), environ={"SECRET": SECRET}).ready().address
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("model", ["chat", "responses", "messages"])
+@pytest.mark.parametrize("model", ["chat", "responses", "messages", "converse", "claude", "container"])
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_same_conversation(address, provider, client, model, stream):
     first, second = converse(client, address, "any", model, stream=stream)

@@ -43,7 +43,16 @@ SNAPSHOT = Snapshot(1, keys=KEYS, require_key=True, anonymous_allowances=("tenan
 def test_a_known_key_brings_its_tenant_and_what_binds_it() -> None:
     wall = Wall()
     keyring = Keyring(SNAPSHOT, wall)
-    for headers in (bearer("secret-a"), {b"x-api-key": b"secret-a"}, bearer("secret-a")):
+    signed = (
+        b"AWS4-HMAC-SHA256 Credential=secret-a/20261130/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0"
+    )
+    ways = [
+        bearer("secret-a"),
+        {b"x-api-key": b"secret-a"},
+        {b"x-goog-api-key": b"secret-a"},
+        {b"authorization": signed},
+    ]
+    for headers in (*ways, *ways):
         found = keyring.check(headers)
         assert (found.key_id, found.tenant, found.anonymous) == ("a", "acme", False)
         assert found.allowances == ("key:a:usd/day", "tenant:acme:usd/day")

@@ -47,12 +47,14 @@ def served(
     tokens: int = 100,
     status: str = "ok",
     provider: str = "vllm",
+    target: str = "",
     **more: Any,
 ) -> list[Record]:
     at_ns = NOON_NS + at_s * SECOND_NS
     request = IDS.next(at_ns // 10**6)
+    where = target or f"{provider}/m"
     return [
-        Started(request, 1, at_ns, tenant, "k", "", "chat", f"{provider}/m", provider, why="first", bound_nanos=more.pop("bound", None)),
+        Started(request, 1, at_ns, tenant, "k", "", "chat", where, provider, why="first", bound_nanos=more.pop("bound", None)),
         Settled(
             request, 1, at_ns + seconds * SECOND_NS, tenant, status, 200, latency_us=seconds * 10**6,
             usage=more.pop("usage", Usage(tokens - 1, 1)), **more,
@@ -271,3 +273,22 @@ def test_a_share_of_a_pool_is_explained_as_spend_counts_it(filled: Fill) -> None
     assert [share.idle_nanos for share in found.capacity] == [3_590 * CENT, 3_590 * CENT]
     text = "\n".join(explanation_text([found]))
     assert "by capacity" in text and "vllm (p5 on_demand eks us-east-1): $0.10; 10 tokens x 10.000 s" in text
+
+
+def test_a_target_can_be_a_pool_by_itself(filled: Fill) -> None:
+    """An endpoint has instances of its own: its requests bear them, and no others of its provider do."""
+    store = filled(
+        stood(0, 10, pool="sagemaker/m"),
+        served(0, 4, provider="sagemaker"),
+        served(4, 2, "b", provider="sagemaker", target="sagemaker/other"),
+    )
+    rows = by_group(spend(store, "pool"))
+    assert rows["sagemaker/m"].capacity_nanos == 4 * CENT
+    assert rows["sagemaker/m"].idle_nanos == 6 * CENT
+    assert rows[""].unknown_cost_attempts == 1
+    by_provider = by_group(spend(store, "provider"))
+    assert by_provider["sagemaker"].capacity_nanos == 4 * CENT
+    assert by_provider["sagemaker"].idle_nanos == 6 * CENT
+    by_platform = by_group(spend(store, "platform"))
+    assert by_platform["eks"].attempts == 1
+    assert by_group(spend(store, "tenant"))["b"].unknown_cost_attempts == 1

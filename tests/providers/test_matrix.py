@@ -7,7 +7,6 @@ import pytest
 from trimaran.providers import matrix_page
 from trimaran.providers.matrix import ANSWER_FEATURES, REQUEST_FEATURES, answer_matrix, chat_dialects, request_matrix
 from trimaran.providers.rows import PROVIDERS
-from trimaran.wire import DIALECTS, ChatDialect
 
 ANSWERS = {dialect.name: answer_matrix(dialect) for dialect in chat_dialects()}
 REQUESTS = {dialect.name: request_matrix(dialect) for dialect in chat_dialects()}
@@ -48,7 +47,7 @@ def test_every_feature_of_answers_comes_from_some_provider(feature: str) -> None
     assert any(value.verdict == "carried" for table in ANSWERS.values() for value in table[feature].values())
 
 
-@pytest.mark.parametrize("dialect", [name for name, d in DIALECTS.items() if isinstance(d, ChatDialect)])
+@pytest.mark.parametrize("dialect", [dialect.name for dialect in chat_dialects()])
 def test_the_same_dialect_carries_all_that_it_can_say(dialect: str) -> None:
     assert {row[dialect].verdict for row in ANSWERS[dialect].values()} <= {"carried", ""}
 
@@ -66,6 +65,13 @@ def test_the_same_dialect_carries_all_that_it_can_say(dialect: str) -> None:
         ("anthropic.messages", "mistral", "picture as tool result", ("emulated", "messages[2]")),
         ("openai.responses", "anthropic", "Anthropic's reasoning returned", ("translated", "anthropic.messages")),
         ("openai.responses", "deepseek", "stop sequences", ("", "")),
+        ("openai.chat", "bedrock", "seed", ("refused", "seed")),
+        ("openai.chat", "bedrock", "image, by URL", ("refused", "messages[0]")),
+        ("openai.chat", "bedrock", "JSON schema", ("translated", "bedrock.converse")),
+        ("anthropic.messages", "bedrock", "cache markers, 1 hour", ("translated", "bedrock.converse")),
+        # The other account's signature.
+        ("anthropic.messages", "bedrock", "own reasoning returned", ("left out", "reasoning")),
+        ("openai.responses", "bedrock", "Bedrock's reasoning returned", ("translated", "bedrock.converse")),
     ],
 )
 def test_cells_known_from_elsewhere(client: str, provider: str, feature: str, expected: tuple[str, str]) -> None:

@@ -14,11 +14,11 @@ KEY = "sk-canary-4f9d2c1b7a6e5d4c3b2a"
 
 
 def target(provider: str, dialect: str) -> Target:
-    return Target(f"{provider}/m", provider, "m", (dialect,), "https://x.example", credential=provider)
+    return Target(f"{provider}/m", provider, "m", (dialect,), "https://x.example", credential=provider, kind=provider)
 
 
 def lines(signed: Signer) -> list[str]:
-    text = signed.sign(b"POST", b"/v1/messages", b"{}").decode("ascii")
+    text = signed.entrance(b"POST", b"/v1/messages", b"host: x.example\r\n")(b"{}").decode("ascii")
     assert text == "" or text.endswith("\r\n")
     return text.split("\r\n")[:-1]
 
@@ -56,7 +56,7 @@ def test_configured_headers_follow_the_credential() -> None:
 
 def test_the_same_bytes_each_time() -> None:
     signed = signer(target("openai", "openai.chat"), KEY)
-    assert signed.sign(b"POST", b"/a", b"1") is signed.sign(b"GET", b"/b", b"2")
+    assert signed.entrance(b"POST", b"/a", b"")(b"1") is signed.entrance(b"GET", b"/b", b"")(b"2")
 
 
 @pytest.mark.parametrize("bad", ["a\r\nx-evil: 1", "a\nb", "a\rb", "a\0b", "schlüssel", "a\x7fb", "a\tb"])

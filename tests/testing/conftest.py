@@ -16,6 +16,7 @@ PATHS = {
     "openai.embeddings": "/v1/embeddings",
     "anthropic.messages": "/v1/messages",
     "anthropic.count_tokens": "/v1/messages/count_tokens",
+    "bedrock.converse": "/model/m/converse",
 }
 KEYS = {"authorization": "Bearer sk-test", "anthropic-version": "2023-06-01"}
 
@@ -57,6 +58,8 @@ def request_bytes(dialect, *, path=None, method="POST", headers=None, body=None,
     messages = dialect in ("openai.chat", "anthropic.messages", "anthropic.count_tokens")
     said = {"messages": [{"role": "user", "content": "Hello"}]} if messages else {"input": "Hello"}
     fields = {"model": "m", **said, **fields}
+    if dialect == "bedrock.converse":
+        del fields["model"], fields["input"]
     if dialect == "anthropic.messages":
         fields.setdefault("max_tokens", 1000)
     if body is None:

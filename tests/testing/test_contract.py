@@ -10,11 +10,13 @@ import pytest
 from trimaran.testing import Behaviour, SimulatedProvider
 from trimaran.testing.contract import (
     ANTHROPIC_MESSAGES,
+    BEDROCK_CONVERSE,
     OPENAI_CHAT,
     OPENAI_EMBEDDINGS,
     OPENAI_RESPONSES,
     SIMULATED_MODELS,
     AnthropicSession,
+    BedrockSession,
     ContractError,
     EmbeddingsSession,
     OpenAISession,
@@ -29,13 +31,14 @@ SESSIONS = {
     "openai.responses": ResponsesSession,
     "openai.embeddings": EmbeddingsSession,
     "anthropic.messages": AnthropicSession,
+    "bedrock.converse": BedrockSession,
 }
-SUITES = (OPENAI_CHAT, OPENAI_RESPONSES, OPENAI_EMBEDDINGS, ANTHROPIC_MESSAGES)
+SUITES = (OPENAI_CHAT, OPENAI_RESPONSES, OPENAI_EMBEDDINGS, ANTHROPIC_MESSAGES, BEDROCK_CONVERSE)
 CHECKS = [(suite, check) for suite in SUITES for check in suite]
 
 
 def address(provider, dialect):
-    return provider.anthropic_base_url if dialect == "anthropic.messages" else provider.openai_base_url
+    return provider.openai_base_url if dialect.startswith("openai.") else provider.base_url
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,12 @@ def test_the_suites_notice_a_broken_provider(fault, suite):
 
 
 @pytest.mark.parametrize(
-    ("suite", "promise"), [(ANTHROPIC_MESSAGES, "start and stop"), (OPENAI_RESPONSES, "one end, at the end")]
+    ("suite", "promise"),
+    [
+        (ANTHROPIC_MESSAGES, "start and stop"),
+        (OPENAI_RESPONSES, "one end, at the end"),
+        (BEDROCK_CONVERSE, "start, and metadata at the end"),
+    ],
 )
 def test_the_suites_notice_a_missing_end(suite, promise):
     with (
@@ -139,3 +147,5 @@ def test_all_chat_dialects_have_the_same_promises():
     assert shared >= {"parallel_tools", "stream_parallel_tools", "one_tool_at_a_time", "reasoning", "stream_reasoning"}
     assert shared >= {"refusal", "stream_refusal", "orphan_tool_result", "missing_tool_result", "unknown_content"}
     assert shared >= {"wrong_key", "unknown_model", "rate_limited", "server_error", "timeout", "disconnect"}
+    # Converse has no way to forbid tools or to allow one at a time, and nothing under an address.
+    assert shared - names["bedrock.converse"] == {"image_address", "no_tool", "one_tool_at_a_time"}

@@ -94,6 +94,46 @@ CONVERSATIONS = {
         ],
         "tools": [{"name": "get_weather", "description": "Weather.", "input_schema": WEATHER_SCHEMA}],
     },
+    "bedrock.converse": {
+        "system": [{"text": "Be brief."}],
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"text": "What is this?"},
+                    {"image": {"format": "png", "source": {"bytes": PIXEL}}},
+                    {"document": {"format": "pdf", "name": "a", "source": {"bytes": PDF}}},
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": [
+                    {"text": "Let me look."},
+                    {"toolUse": {"toolUseId": "c1", "name": "get_weather", "input": ARGUMENTS}},
+                    {"toolUse": {"toolUseId": "c2", "name": "get_weather", "input": ARGUMENTS}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"toolResult": {"toolUseId": "c1", "content": [{"text": "Sunny."}]}},
+                    {"toolResult": {"toolUseId": "c2", "content": [{"text": "Rain."}]}},
+                    {"text": "And tomorrow?"},
+                ],
+            },
+        ],
+        "toolConfig": {
+            "tools": [
+                {
+                    "toolSpec": {
+                        "name": "get_weather",
+                        "description": "Weather.",
+                        "inputSchema": {"json": WEATHER_SCHEMA},
+                    }
+                }
+            ]
+        },
+    },
 }
 SEEN = "(3 messages, system prompt, 1 image, 1 document, 2 tool calls, 2 tool results)"
 
@@ -105,6 +145,11 @@ def gist(dialect, answer):
         calls = [call["function"]["name"] for call in message.get("tool_calls", ())]
         return message["content"], calls, usage["prompt_tokens"], usage["completion_tokens"]
     usage = answer["usage"]
+    if dialect == "bedrock.converse":
+        blocks = answer["output"]["message"]["content"]
+        calls = [block["toolUse"]["name"] for block in blocks if "toolUse" in block]
+        text = "".join(block["text"] for block in blocks if "text" in block)
+        return text, calls, usage["inputTokens"], usage["outputTokens"]
     if dialect == "openai.responses":
         texts = [item["content"][0]["text"] for item in answer["output"] if item["type"] == "message"]
         calls = [item["name"] for item in answer["output"] if item["type"] == "function_call"]
@@ -141,14 +186,17 @@ async def test_tools_are_called_alike(ask):
         "openai.chat": {"tool_choice": "required"},
         "openai.responses": {"tool_choice": "required"},
         "anthropic.messages": {"tool_choice": {"type": "any"}},
+        "bedrock.converse": {
+            "toolConfig": {**CONVERSATIONS["bedrock.converse"]["toolConfig"], "toolChoice": {"any": {}}}
+        },
     }
     behaviour = Behaviour(tool_calls=3, text_before_tools="I look.")
     async with SimulatedProvider(behaviour) as provider:
         seen = [
-            gist(dialect, (await ask(provider, dialect, **fields, **wants[dialect])).json())
+            gist(dialect, (await ask(provider, dialect, **{**fields, **wants[dialect]})).json())
             for dialect, fields in CONVERSATIONS.items()
         ]
-    assert seen[0] == seen[1] == seen[2]
+    assert seen[0] == seen[1] == seen[2] == seen[3]
     assert seen[0][:2] == ("I look.", ["get_weather"] * 3)
 
 

@@ -8,9 +8,12 @@ import anthropic
 import httpx2
 import openai
 import pytest
+from google import genai
+from google.genai import types as google_types
 
 OpenAIClient = Callable[..., openai.OpenAI]
 AnthropicClient = Callable[..., anthropic.Anthropic]
+GoogleClient = Callable[..., genai.Client]
 
 
 def _http(status: int, body: bytes, content_type: str, seen: list[bytes] | None) -> httpx2.Client:
@@ -49,6 +52,22 @@ def anthropic_sdk() -> Iterator[AnthropicClient]:
     def make(body: bytes, status: int = 200, seen: list[bytes] | None = None) -> anthropic.Anthropic:
         http = _http(status, body, _type_of(body), seen)
         clients.append(anthropic.Anthropic(api_key="k", base_url="http://t", http_client=http, max_retries=0))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def google_sdk() -> Iterator[GoogleClient]:
+    """The same with Google's client."""
+    clients: list[genai.Client] = []
+
+    def make(body: bytes, status: int = 200, seen: list[bytes] | None = None) -> genai.Client:
+        http = _http(status, body, _type_of(body), seen)
+        options = google_types.HttpOptions(base_url="http://t", api_version="v1beta", httpx_client=http)
+        clients.append(genai.Client(api_key="k", http_options=options))
         return clients[-1]
 
     yield make

@@ -15,6 +15,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from trimaran.types import Usage
+from trimaran.wire import Dialect, Envelope
 from trimaran.wire.conversation import (
     Audio,
     ChatRequest,
@@ -54,6 +55,7 @@ __all__ = [
     "audios",
     "bare",
     "base64s",
+    "blocks_of",
     "chat_requests",
     "documents",
     "events_of",
@@ -61,6 +63,7 @@ __all__ = [
     "images",
     "json_objects",
     "messages",
+    "read_request",
     "reasonings",
     "schemas",
     "texts",
@@ -68,7 +71,7 @@ __all__ = [
     "usages",
 ]
 
-ORIGINS = ("openai.chat", "openai.responses", "anthropic.messages")
+ORIGINS = ("openai.chat", "openai.responses", "anthropic.messages", "bedrock.converse", "gemini.generate")
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 identifiers = st.text("abcXYZ019_-", min_size=1, max_size=10)
@@ -111,7 +114,13 @@ def reasonings(draw: st.DrawFn, origin: str) -> Reasoning:
         id = draw(identifiers)
     elif origin == "openai.chat":
         state = draw(st.sampled_from(["", _own_details(state)]))
+    elif origin == "gemini.generate":
+        # A blob.
+        state = draw(base64s)
     if state and draw(st.booleans()):
+        if origin == "bedrock.converse":
+            # A blob, and JSON has it in base64.
+            state = draw(base64s)
         return Reasoning("", state, origin, id, hidden=True)
     return Reasoning(text, state, origin, id, summary=origin == "openai.responses")
 
@@ -229,6 +238,20 @@ def _add_rarer(draw: st.DrawFn, request: ChatRequest) -> None:
     }
     for name in draw(st.lists(st.sampled_from(sorted(rarer)), max_size=4, unique=True)):
         setattr(request, name, draw(rarer[name]))
+
+
+def read_request(dialect: Dialect, body: bytes, *, stream: bool | None = None) -> Envelope:
+    """``body`` as it is read where a client sends it. ``stream``: whether one is asked for, where the path says so; what
+    the body says otherwise."""
+    if stream is None:
+        stream = bool(json.loads(body).get("stream"))
+    return dialect.read(body, dialect.upstream_path("m", stream))
+
+
+def blocks_of(dialect: Dialect, stream: bytes) -> list[tuple[bytes, bytes]]:
+    """Names and data of the events of a stream; those without data are left out."""
+    found = [dialect.framing.parse(block) for block in dialect.framing.framer().push(stream)]
+    return [(name, data) for name, data in found if data is not None]
 
 
 def bare(turns: list[Message]) -> list[Message]:

@@ -455,7 +455,7 @@ def test_a_stop_sequence_is_named() -> None:
 
 
 def translating() -> StreamRelay:
-    return TranslatingRelay(MESSAGES.stream_decoder(), MESSAGES.stream_encoder(ENVELOPE, 0))
+    return TranslatingRelay(MESSAGES, MESSAGES.stream_encoder(ENVELOPE, 0))
 
 
 def test_nothing_of_a_start_is_told_before_content() -> None:

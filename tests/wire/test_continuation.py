@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from google.genai import types
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -34,13 +35,14 @@ from trimaran.wire.events import (
     UsageReport,
 )
 from trimaran.wire.fold import fold
-from trimaran.wire.sse import EventFramer, parse_event
+from trimaran.wire.sse import parse_event
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conversations import answers, events_of, usages
+from bedrock_judge import events_of_boto
+from conversations import answers, blocks_of, events_of, read_request, usages
 
-CHAT = {name: dialect for name, dialect in DIALECTS.items() if isinstance(dialect, ChatDialect)}
-GOING_ON = ("anthropic.messages", "openai.chat")
+CHAT = {name: dialect for name, dialect in DIALECTS.items() if isinstance(dialect, ChatDialect) and dialect.shown_path}
+GOING_ON = ("anthropic.messages", "bedrock.converse", "gemini.generate", "openai.chat")
 PAIRS = [(client, other) for client in CHAT for other in GOING_ON]
 clients = pytest.mark.parametrize("client", CHAT)
 pairs = pytest.mark.parametrize(("client", "other"), PAIRS, ids=[" ".join(each) for each in PAIRS])
@@ -49,15 +51,37 @@ BODIES: dict[str, dict[str, Any]] = {
     "openai.chat": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 100},
     "openai.responses": {"input": "hi", "max_output_tokens": 100},
     "anthropic.messages": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 100},
+    "bedrock.converse": {
+        "messages": [{"role": "user", "content": [{"text": "hi"}]}],
+        "inferenceConfig": {"maxTokens": 100},
+    },
+    "gemini.generate": {
+        "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+        "generationConfig": {"maxOutputTokens": 100},
+    },
 }
-LIMITS = {"openai.chat": "max_tokens", "anthropic.messages": "max_tokens"}
 
 
 def envelope_of(client: str, **members: Any) -> Envelope:
-    body = {"model": "m", "stream": True} | BODIES[client] | members
+    named = {} if client in ("bedrock.converse", "gemini.generate") else {"model": "m", "stream": True}
+    body = named | BODIES[client] | members
     if client == "openai.chat":
         body.setdefault("stream_options", {"include_usage": True})
-    return CHAT[client].read(json.dumps(body).encode())
+    return read_request(CHAT[client], json.dumps(body).encode(), stream=True)
+
+
+def said_and_limit(body: dict[str, Any]) -> tuple[str, int]:
+    """How the assistant's turn was begun, and how long it may become."""
+    if "contents" in body:
+        assert body["contents"][-1]["role"] == "model"
+        (part,) = body["contents"][-1]["parts"]
+        return part["text"], body["generationConfig"]["maxOutputTokens"]
+    last = body["messages"][-1]
+    assert last["role"] == "assistant"
+    if "inferenceConfig" in body:
+        (block,) = last["content"]
+        return block["text"], body["inferenceConfig"]["maxTokens"]
+    return last["content"], body["max_tokens"]
 
 
 def target(dialect: str, has: str = "prefill", provider: str = "compatible", lacks: str = "") -> Target:
@@ -69,7 +93,7 @@ def stream_of(dialect: str, events: Iterable[Any]) -> list[bytes]:
     """The stream of a target that says these events, one element for each of its own events."""
     encoder = CHAT[dialect].stream_encoder(envelope_of(dialect), 7)
     written = [*map(encoder.encode, events), encoder.end()]
-    return EventFramer().push(b"".join(written))
+    return CHAT[dialect].framing.framer().push(b"".join(written))
 
 
 def spoken(text: str, *, id: str = "a1", usage: Usage | None = None, pieces: int = 2) -> list[Any]:
@@ -119,16 +143,25 @@ class Client:
 
 def strict(dialect: ChatDialect, stream: bytes) -> Answer:
     """The answer; every rule of its dialect that a client may rely on is checked."""
-    blocks = EventFramer().push(stream)
+    blocks = dialect.framing.framer().push(stream)
     assert b"".join(blocks) == stream
-    events = [parse_event(block) for block in blocks]
+    events = [dialect.framing.parse(block) for block in blocks]
     values = [json.loads(data) for _, data in events if data is not None and data != b"[DONE]"]
-    {"openai.chat": _chat, "openai.responses": _responses, "anthropic.messages": _messages}[dialect.name](values)
+    if dialect.name == "bedrock.converse":
+        _converse([(name.decode(), value) for (name, _), value in zip(events, values, strict=True)])
+    else:
+        {
+            "openai.chat": _chat,
+            "openai.responses": _responses,
+            "anthropic.messages": _messages,
+            "gemini.generate": _gemini,
+        }[dialect.name](values)
     if dialect.name == "openai.chat":
         assert events[-1][1] == b"[DONE]"
     decoder = dialect.stream_decoder()
     neutral = [event for name, data in events if data is not None for event in decoder.decode(name, data)]
-    assert decoder.complete
+    # A stream of Gemini's has no end marker.
+    assert decoder.complete or (decoder.may_end and dialect.name == "gemini.generate")
     return fold([*neutral, *decoder.ended()])
 
 
@@ -138,6 +171,35 @@ def _chat(chunks: list[dict[str, Any]]) -> None:
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     assert [choice["delta"].get("role") for choice in choices].count("assistant") <= 1
     assert [bool(choice["finish_reason"]) for choice in choices] == [False] * (len(choices) - 1) + [True]
+
+
+def _gemini(chunks: list[dict[str, Any]]) -> None:
+    assert len({(chunk["responseId"], chunk["modelVersion"]) for chunk in chunks}) == 1
+    for chunk in chunks:
+        types.GenerateContentResponse.model_validate(chunk)
+    assert ["finishReason" in chunk["candidates"][0] for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+
+
+def _converse(events: list[tuple[str, dict[str, Any]]]) -> None:
+    names = [name for name, _ in events]
+    assert names[0] == "messageStart"
+    assert names[-2:] == ["messageStop", "metadata"]
+    following, open_ = 0, ""
+    for name, event in events[1:-2]:
+        assert event["contentBlockIndex"] == following
+        if name == "contentBlockStart":
+            assert not open_
+            open_ = "toolUse"
+        elif name == "contentBlockStop":
+            assert open_
+            following, open_ = following + 1, ""
+        else:
+            assert name == "contentBlockDelta"
+            (kind,) = event["delta"]
+            assert open_ in ("", kind)
+            assert open_ or kind != "toolUse"
+            open_ = kind
+    assert not open_
 
 
 def _messages(events: list[dict[str, Any]]) -> None:
@@ -259,8 +321,7 @@ def test_the_client_gets_one_answer(client: str, first: str, other: str, data: s
         return
     said = transcript.text
     body = json.loads(subject.go_on(target(other)))
-    assert body["messages"][-1] == {"role": "assistant", "content": said.rstrip()}
-    assert body[LIMITS[other]] == max(1, 100 - transcript.output_tokens_estimate)
+    assert said_and_limit(body) == (said.rstrip(), max(1, 100 - transcript.output_tokens_estimate))
     tokens = transcript.output_tokens_estimate
     events, rest = data.draw(rests(other))
     answer = subject.whole([b"".join(stream_of(other, events))])
@@ -279,10 +340,8 @@ def test_the_client_gets_one_answer(client: str, first: str, other: str, data: s
 def strict_source(dialect: str, events: list[Any]) -> Answer:
     decoder = CHAT[dialect].stream_decoder()
     neutral: list[Any] = []
-    for block in stream_of(dialect, events):
-        name, value = parse_event(block)
-        if value is not None:
-            neutral += decoder.decode(name, value)
+    for name, value in blocks_of(CHAT[dialect], b"".join(stream_of(dialect, events))):
+        neutral += decoder.decode(name, value)
     return fold([*neutral, *decoder.ended()])
 
 
@@ -306,8 +365,10 @@ def test_a_continuation_is_continued(client: str, other: str, data: st.DataObjec
 
 def until_text(blocks: list[bytes]) -> list[bytes]:
     """All of a stream up to its last piece of text."""
-    marks = (b'"content":"', b'"text_delta"', b"response.output_text.delta")
-    last = max(at for at, block in enumerate(blocks) if any(mark in block for mark in marks))
+    marks = (b'"content":"', b'"text_delta"', b"response.output_text.delta", b'"delta":{"text":', b'"parts":[{"text":"')
+    last = max(
+        at for at, block in enumerate(blocks) if any(mark in block for mark in marks) and b'"finishReason"' not in block
+    )
     return blocks[: last + 1]
 
 
@@ -322,7 +383,8 @@ def test_openai_reads_chunks(openai_sdk: Any, first: str, other: str) -> None:
         final = events.get_final_completion()
     assert final.choices[0].message.content == "one two three"
     assert final.choices[0].finish_reason == "stop"
-    assert (final.usage.prompt_tokens, final.id.removeprefix("resp_"), final.model) == (9, "a1", "model-a")
+    assert final.usage.prompt_tokens == 9
+    named(first, final.id, final.model)
 
 
 @pytest.mark.parametrize("first", CHAT)
@@ -332,7 +394,8 @@ def test_openai_reads_a_response(openai_sdk: Any, first: str, other: str) -> Non
     with openai_sdk(stream).responses.stream(model="m", input="hi") as events:
         final = events.get_final_response()
     assert final.output_text == "one two three"
-    assert (final.id, len(final.output), final.status) == ("resp_a1", 1, "completed")
+    assert (len(final.output), final.status) == (1, "completed")
+    named(first, final.id, final.model)
 
 
 @pytest.mark.parametrize("first", CHAT)
@@ -342,7 +405,27 @@ def test_anthropic_reads_a_message(anthropic_sdk: Any, first: str, other: str) -
     with anthropic_sdk(stream).messages.stream(model="m", max_tokens=9, messages=[]) as events:
         final = events.get_final_message()
     assert [block.text for block in final.content] == ["one two three"]
-    assert (final.id.removeprefix("resp_"), final.stop_reason) == ("a1", "end_turn")
+    assert final.stop_reason == "end_turn"
+    named(first, final.id, final.model)
+
+
+@pytest.mark.parametrize("first", CHAT)
+@pytest.mark.parametrize("other", GOING_ON)
+def test_boto3_reads_events(first: str, other: str) -> None:
+    events = events_of_boto(told("bedrock.converse", first, other))
+    deltas = [event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event]
+    assert "".join(deltas) == "one two three"
+    assert events[-2] == {"messageStop": {"stopReason": "end_turn"}}
+    assert events[-1]["metadata"]["usage"]["inputTokens"] == 9
+
+
+def named(first: str, id: str, model: str) -> None:
+    """The answer is the first target's. A stream of Converse names neither."""
+    if first == "bedrock.converse":
+        assert len(id) > 20
+        assert model == "m"
+    else:
+        assert (id.removeprefix("resp_"), model) == ("a1", "model-a")
 
 
 def told(client: str, first: str, other: str) -> bytes:
@@ -457,7 +540,8 @@ def test_calls_after_the_text(client: str, other: str) -> None:
     blocks = stream_of(other, events)
     called = next(place for place, block in enumerate(blocks) if b'"f"' in block) + 1
     subject.feed(blocks[:called])
-    assert b'"f"' in b"".join(subject.got), "the call waits for the end of the answer"
+    # A call is whole in Gemini's.
+    assert b'"f"' in b"".join(subject.got) or client == "gemini.generate", "the call waits for the end of the answer"
     answer = subject.whole(blocks[called:])
     assert [part.name for part in answer.parts if isinstance(part, ToolCall)] == ["f", "g"]
     assert text_of(answer.parts) == "one"
@@ -550,14 +634,14 @@ def test_requests_that_cannot_be_continued(members: dict[str, Any], why: str) ->
     ("client", "part", "why"),
     [
         *((client, ToolCall("c", "f", ""), "tool call") for client in CHAT),
-        # Anthropic's refusals are texts until the answer ends.
-        *((client, Refusal(""), "refusal") for client in CHAT if client != "anthropic.messages"),
+        # Elsewhere refusals are texts until the answer ends.
+        *((client, Refusal(""), "refusal") for client in CHAT if client.startswith("openai.")),
     ],
 )
 def test_only_text_is_continued(client: str, part: Part, why: str) -> None:
     subject = Client(client, client)
     said = [TextDelta("no", 1)] if isinstance(part, Refusal) else []
-    events = [*spoken("one")[:5], PartStarted(1, part), *said]
+    events = [*spoken("one")[:5], PartStarted(1, part), *said, PartEnded(1)]
     encoder = CHAT[client].stream_encoder(subject.envelope, 7)
     subject.feed([written for event in events if (written := encoder.encode(event))])
     assert subject.transcript.why_not == f"the answer holds a {why}"
@@ -621,7 +705,7 @@ def test_an_answer_begun_by_the_client_grows() -> None:
     for other in GOING_ON:
         subject = begun("anthropic.messages", messages=turns)
         body = json.loads(subject.go_on(target(other)))
-        assert body["messages"][-1] == {"role": "assistant", "content": "So: one two"}
+        assert said_and_limit(body)[0] == "So: one two"
 
 
 @pytest.mark.parametrize(("provider", "marked"), [("mistral", True), ("deepseek", True), ("compatible", False)])

@@ -19,7 +19,8 @@ from trimaran.wire.openai_chat.reasoning import StreamedDetails
 
 def translated(client: str, to: str, body: bytes) -> Translation:
     target = Target("t/m", "compatible", "m", (to,), "https://t.example")
-    return translate(DIALECTS[client], DIALECTS[client].read(body), target)
+    dialect = DIALECTS[client]
+    return translate(dialect, dialect.read(body, dialect.upstream_path("m", False)), target)
 
 
 def chat(**fields: Any) -> bytes:
@@ -128,11 +129,49 @@ def pictures(count: int) -> bytes:
     return json.dumps({"model": "m", "max_tokens": 9, "messages": messages}).encode()
 
 
+def documents(count: int) -> bytes:
+    file = {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjQ="}
+    return chat(messages=[{"role": "user", "content": [{"type": "file", "file": file}] * count}])
+
+
+def blanks(count: int) -> bytes:
+    return chat(
+        messages=[{"role": "user", "content": [{"type": "text", "text": text} for text in ["a", *" " * count]]}]
+    )
+
+
+def cache_points(count: int) -> bytes:
+    blocks = [{"text": "a"}, {"cachePoint": {"type": "default"}}]
+    return json.dumps({"messages": [{"role": "user", "content": blocks * count}]}).encode()
+
+
+def pieces(count: int) -> bytes:
+    parts = [{"text": "a", "thought": True}, {"text": "a"}, {"text": "a", "thoughtSignature": "AA=="}]
+    turns = [{"role": "model", "parts": [part]} for part in parts for _ in range(count)]
+    return json.dumps(
+        {"contents": [{"role": "user", "parts": [{"text": "hi"}]}, *turns, {"parts": [{"text": "go"}]}]}
+    ).encode()
+
+
+def calls(count: int) -> bytes:
+    turns = [
+        {"role": "model", "parts": [{"functionCall": {"name": "f"}}]},
+        {"parts": [{"functionResponse": {"name": "f"}}]},
+    ]
+    return json.dumps({"contents": turns * count}).encode()
+
+
 @pytest.mark.parametrize(
     ("client", "to", "make"),
     [
+        ("gemini.generate", "openai.chat", pieces),
+        ("gemini.generate", "openai.chat", calls),
+        ("openai.responses", "gemini.generate", results),
         ("openai.responses", "openai.chat", results),
         ("anthropic.messages", "openai.chat", pictures),
+        ("openai.chat", "bedrock.converse", documents),
+        ("openai.chat", "bedrock.converse", blanks),
+        ("bedrock.converse", "anthropic.messages", cache_points),
     ],
 )
 def test_the_work_grows_with_the_length(client: str, to: str, make: Callable[[int], bytes]) -> None:

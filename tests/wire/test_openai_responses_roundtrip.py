@@ -208,7 +208,7 @@ def test_where_bytes_are_split_makes_no_difference(data: st.DataObject) -> None:
     pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     passing = RESPONSES.pass_relay(ENVELOPE)
     assert b"".join([passing.feed(piece) for piece in pieces]) + passing.finish() == stream
-    translating = TranslatingRelay(RESPONSES.stream_decoder(), RESPONSES.stream_encoder(ENVELOPE, 5))
+    translating = TranslatingRelay(RESPONSES, RESPONSES.stream_encoder(ENVELOPE, 5))
     out = b"".join([translating.feed(piece) for piece in pieces]) + translating.finish()
     assert translating.complete
     assert (passing.usage, passing.finish_reason) == (translating.usage, translating.finish_reason)

@@ -586,7 +586,7 @@ def test_the_vendor_knows_the_events_that_are_carried() -> None:
 
 def translating() -> TranslatingRelay:
     assert isinstance(RESPONSES, OpenAIResponses)
-    return TranslatingRelay(RESPONSES.stream_decoder(), RESPONSES.stream_encoder(ENVELOPE, 1700000000))
+    return TranslatingRelay(RESPONSES, RESPONSES.stream_encoder(ENVELOPE, 1700000000))
 
 
 def written(events: Iterable[Event]) -> bytes:

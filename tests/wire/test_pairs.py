@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from trimaran.errors import InvalidRequest, MalformedAnswer, UnsupportedFeature
 from trimaran.types import Target
-from trimaran.wire import DIALECTS, ChatDialect, translate
+from trimaran.wire import DIALECTS, ChatDialect, Envelope, translate
 from trimaran.wire.call_ids import fitting_id
 from trimaran.wire.conversation import (
     ChatRequest,
@@ -38,22 +38,25 @@ from trimaran.wire.conversation import (
 from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import Answer
 from trimaran.wire.fold import fold
+from trimaran.wire.gemini_generate.signatures import wrapped
 from trimaran.wire.json_tool import JSON_TOOL
-from trimaran.wire.sse import EventFramer, parse_event
 from trimaran.wire.state import is_wrapped, unwrap_state
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conversations import answers, chat_requests, events_of, usages
+from conversations import answers, blocks_of, chat_requests, events_of, read_request, usages
 
-CHAT = [dialect for dialect in DIALECTS.values() if isinstance(dialect, ChatDialect)]
+CHAT = [dialect for dialect in DIALECTS.values() if isinstance(dialect, ChatDialect) and dialect.shown_path]
 PAIRS = [(client, target) for client in CHAT for target in CHAT if client is not target]
+PROVIDERS = {"openai.responses": "openai", "anthropic.messages": "anthropic", "bedrock.converse": "bedrock"}
+MODELS = {"bedrock.converse": "anthropic.claude-m", "gemini.generate": "gemini-3.8-flash"}
+"""Bedrock has one dialect for all families; this one can do most. So can Gemini from its third generation on."""
 pairs = pytest.mark.parametrize(("client", "other"), PAIRS, ids=[f"{c.name} to {t.name}" for c, t in PAIRS])
 
 
 def at(dialect: ChatDialect) -> Target:
     """A target that speaks one dialect and is nobody in particular."""
-    provider = {"openai.responses": "openai", "anthropic.messages": "anthropic"}.get(dialect.name, "compatible")
-    return Target("t/m", provider, "m", (dialect.name,), "https://t.example")
+    provider = PROVIDERS.get(dialect.name, "compatible")
+    return Target("t/m", provider, MODELS.get(dialect.name, "m"), (dialect.name,), "https://t.example")
 
 
 def written(dialect: ChatDialect, request: ChatRequest) -> bytes:
@@ -115,12 +118,12 @@ def _body(dialect: ChatDialect, request: ChatRequest) -> bytes | None:
     return body
 
 
-def heard(dialect: ChatDialect, body: bytes) -> ChatRequest:
-    """What a body says; a codec understands what it wrote itself."""
+def heard(dialect: ChatDialect, envelope: Envelope) -> ChatRequest:
+    """What a request says; a codec understands what it wrote itself."""
     refusals = Refusals(dialect.name, at(dialect), dialect.field_names)
-    request = dialect.decode_request(body, refusals)
+    request = dialect.decode_request(envelope.body, refusals)
     refusals.check()
-    return request
+    return msgspec.structs.replace(request, stream=envelope.stream)
 
 
 class Told:
@@ -131,7 +134,8 @@ class Told:
         self._said = said
         names = client.field_names
         self._fields = {field for field in ChatRequest.__struct_fields__ if names.get(field, field) in said}
-        self._places = any("messages[" in name or "input[" in name for name in said)
+        self._cached = names.get("cache", "cache") not in said and not said & {"cache_control", "cachePoint"}
+        self._places = any(list_ in name for name in said for list_ in ("messages[", "input[", "contents["))
 
     def form(self, request: ChatRequest) -> dict[str, Any]:
         """By field; what was noted is not in it."""
@@ -148,8 +152,9 @@ class Told:
         out.pop("max_output_tokens", None)
         if request.max_output_tokens is not None and request.max_output_tokens != 4096:
             out["max_output_tokens"] = request.max_output_tokens
-        # Nobody.
-        out["user"] = request.user or None
+        if out.get("user") == "":
+            # Nobody.
+            out["user"] = None
         # ``auto`` is what everybody does who is told nothing; without tools there is nothing to choose.
         if out.get("service_tier") == "auto":
             out["service_tier"] = ""
@@ -201,7 +206,7 @@ class Told:
         return (tool.name, tool.description, schema, strict, self._cache(tool.cache))
 
     def _cache(self, mark: str) -> str:
-        return "" if "cache_control" in self._said else mark
+        return mark if self._cached else ""
 
     def _turns(self, request: ChatRequest) -> list[Any]:
         turns: list[tuple[str, list[Any]]] = []
@@ -209,7 +214,7 @@ class Told:
         for message in [Message("system", request.system), *request.messages]:
             # Instructions before the first turn are the system's, wherever they were written.
             leading = leading and message.role == "system"
-            parts = [shown for part in message.parts for shown in self._part(part)]
+            parts = self._joined([shown for part in message.parts for shown in self._part(part)])
             if not parts:
                 continue
             if turns and turns[-1][0] == message.role:
@@ -222,23 +227,22 @@ class Told:
         return [(role, self._joined(parts)) for role, parts in turns]
 
     def _joined(self, parts: list[Any]) -> list[Any]:
-        """Neighbouring texts mean the same as one."""
+        """Neighbouring texts mean the same as one. One that is empty says nothing, and Anthropic refuses it; nor does white
+        space where nothing else stands with it, and Bedrock refuses that."""
         out: list[Any] = []
         for part in parts:
             if out and part[0] == "text" == out[-1][0] and not out[-1][2]:
                 out[-1] = ("text", out[-1][1] + part[1], part[2])
             else:
                 out.append(part)
-        return out
+        return [part for part in out if part[0] != "text" or part[1].strip()]
 
     def _part(self, part: Part) -> list[Any]:
         if isinstance(part, Text):
-            cache = self._cache(part.cache)
-            # Empty text says nothing, and Anthropic refuses it; nor does white space where a turn has nothing else.
-            return [("text", part.text, cache)] if part.text.strip() else []
+            return [("text", part.text, self._cache(part.cache))] if part.text else []
         if isinstance(part, Refusal):
             # Words of the assistant; Anthropic has no other part for them.
-            return [("text", part.text, "")] if part.text.strip() else []
+            return [("text", part.text, "")] if part.text else []
         if isinstance(part, Image):
             detail = "" if "detail" in self._said or part.detail == "auto" else part.detail
             return [("image", part.media_type, part.data, part.url, detail, self._cache(part.cache))]
@@ -253,31 +257,34 @@ class Told:
             held = self._joined([shown for each in part.parts for shown in self._part(each)])
             failed = False if "is_error" in self._said else part.is_error
             return [("result", fitting_id(part.call_id, 40), held, failed, self._cache(part.cache))]
-        return [msgspec.to_builtins(part)]
+        return [("audio", part.format, part.data)]
 
 
 @pairs
 @given(data=st.data())
 def test_requests(client: ChatDialect, other: ChatDialect, data: st.DataObject) -> None:
-    body = written(client, data.draw(chat_requests()))
+    request = data.draw(chat_requests())
+    envelope = read_request(client, written(client, request), stream=request.stream)
     try:
-        there = translate(client, client.read(body), at(other))
+        there = translate(client, envelope, at(other))
     except (UnsupportedFeature, InvalidRequest) as error:
         # Invalid: arguments of a call that are no object, a history without words. No provider could take it.
         named(error)
         return
-    asked, seen = heard(client, body), heard(other, there.body)
+    asked = heard(client, envelope)
+    arrived = read_request(other, there.body, stream=asked.stream)
+    seen = heard(other, arrived)
     notes = [there.notes or Notes()]
     told = Told(client, notes)
     first, second = told.form(asked), told.form(seen)
     lost = {field: (first[field], second[field]) for field in first if first[field] != second[field]}
     assert lost == {}, there.body
     try:
-        back = translate(other, other.read(there.body), at(client))
+        back = translate(other, arrived, at(client))
     except UnsupportedFeature:
         return
     told = Told(client, [*notes, _renamed(back.notes or Notes(), other, client)])
-    first, second = told.form(asked), told.form(heard(client, back.body))
+    first, second = told.form(asked), told.form(heard(client, read_request(client, back.body, stream=asked.stream)))
     lost = {
         field: (first[field], second[field]) for field in first if field in second and first[field] != second[field]
     }
@@ -304,6 +311,10 @@ def _renamed(notes: Notes, source: ChatDialect, client: ChatDialect) -> Notes:
 # Answers
 
 
+told_usages = usages().filter(lambda usage: usage.input_tokens > 0)
+"""No prompt is empty; what was not told is estimated."""
+
+
 def said(answer: Answer) -> dict[str, Any]:
     """An answer in the form in which two of them are compared."""
     parts: list[Any] = []
@@ -323,12 +334,12 @@ def said(answer: Answer) -> dict[str, Any]:
 @pairs
 @given(data=st.data())
 def test_streams(client: ChatDialect, other: ChatDialect, data: st.DataObject) -> None:
-    answer = data.draw(answers(usage=usages()))
+    answer = data.draw(answers(usage=told_usages))
     answer.parts = given_by(other, answer.parts)
     asked = written(client, ChatRequest(model="m", messages=[Message("user", [Text("hi")])], stream=True))
     if client.name == "openai.chat":
         asked = msgspec.json.encode(msgspec.json.decode(asked) | {"stream_options": {"include_usage": True}})
-    envelope = client.read(asked)
+    envelope = read_request(client, asked, stream=True)
     made = translate(client, envelope, at(other))
     stream = b"".join(encoded(other, envelope, data.draw(events_of(answer))))
     relay = made.relay(created_s=0)
@@ -342,7 +353,7 @@ def test_streams(client: ChatDialect, other: ChatDialect, data: st.DataObject) -
     seen = said(folded(client, streamed))
     source = said(folded(other, stream))
     assert seen["parts"] == source["parts"]
-    assert seen["usage"] == source["usage"]
+    assert seen["usage"] == _counted(client, source["usage"])
     assert _known(client, seen["reason"]) == _known(client, source["reason"])
 
 
@@ -355,8 +366,9 @@ def _thoughts(part: Reasoning) -> list[tuple[str, str, str, str]]:
         if all(map(is_wrapped, states)):
             words = [detail.get("text") or detail.get("summary") or "" for detail in details]
             return [_thought(text, state) for text, state in zip(words, states, strict=True)]
-    if is_wrapped(part.state):
-        return [_thought(part.text, part.state)]
+    state = wrapped(part.state) or part.state
+    if is_wrapped(state):
+        return [_thought(part.text, state)]
     return [("reasoning", part.text, part.origin, part.state)]
 
 
@@ -380,16 +392,16 @@ def given_by(provider: ChatDialect, parts: list[Part]) -> list[Part]:
 @pairs
 @given(data=st.data())
 def test_answers(client: ChatDialect, other: ChatDialect, data: st.DataObject) -> None:
-    answer = data.draw(answers(usage=usages()))
+    answer = data.draw(answers(usage=told_usages))
     answer.parts = given_by(other, answer.parts)
     asked = written(client, ChatRequest(model="m", messages=[Message("user", [Text("hi")])]))
     body = other.encode_answer(answer, 0)
-    out, usage, reason, tier = translate(client, client.read(asked), at(other)).answer(body, created_s=0)
+    out, usage, reason, tier = translate(client, read_request(client, asked), at(other)).answer(body, created_s=0)
     source = other.decode_answer(body)
     assert tier == source.service_tier
     assert (usage, reason) == (source.usage, source.finish_reason)
     seen, wanted = said(client.decode_answer(out)), said(source)
-    assert (seen["parts"], seen["usage"]) == (wanted["parts"], wanted["usage"])
+    assert (seen["parts"], seen["usage"]) == (wanted["parts"], _counted(client, wanted["usage"]))
     assert _known(client, seen["reason"]) == _known(client, wanted["reason"])
 
 
@@ -401,17 +413,24 @@ def encoded(dialect: ChatDialect, envelope: Any, events: list[Any]) -> list[byte
 def folded(dialect: ChatDialect, stream: bytes) -> Answer:
     decoder = dialect.stream_decoder()
     events: list[Any] = []
-    for block in EventFramer().push(stream):
-        name, data = parse_event(block)
-        if data is not None:
-            events += decoder.decode(name, data)
+    for name, data in blocks_of(dialect, stream):
+        events += decoder.decode(name, data)
     return fold([*events, *decoder.ended()])
+
+
+def _counted(client: ChatDialect, usage: Any) -> Any:
+    """Converse tells thoughts apart from nothing, and Gemini knows no writes of a cache."""
+    if client.name == "bedrock.converse" and usage is not None:
+        return msgspec.structs.replace(usage, reasoning_tokens=0)
+    if client.name == "gemini.generate" and usage is not None:
+        return msgspec.structs.replace(usage, cache_write_tokens=0, cache_write_1h_tokens=0)
+    return usage
 
 
 def _known(client: ChatDialect, reason: str) -> str:
     """Reasons that a dialect has no word for become its nearest one."""
-    if client.name != "anthropic.messages":
+    if client.name.startswith("openai.") or client.name == "gemini.generate":
         reason = {"context_window": "length"}.get(reason, reason)
-    if client.name == "openai.responses":
+    if client.name in ("openai.responses", "gemini.generate"):
         reason = {"stop_sequence": "stop"}.get(reason, reason)
     return reason

@@ -22,6 +22,14 @@ def test_dialects_are_known_by_name_and_path() -> None:
         "openai.embeddings": b"/v1/embeddings",
         "anthropic.messages": b"/v1/messages",
         "anthropic.count_tokens": b"/v1/messages/count_tokens",
+        "bedrock.converse": b"/model/",
+        "bedrock.llama": b"",
+        "bedrock.mistral": b"",
+        "gemini.count_tokens": b"/v1beta/models/",
+        "gemini.generate": b"/v1beta/models/",
+        "huggingface.generate": b"",
+        "kserve.v2": b"/v2/models/",
+        "sagemaker.invocations": b"/endpoints/",
     }
     assert all(dialect.name == name for name, dialect in DIALECTS.items())
 

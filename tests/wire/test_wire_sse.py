@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimaran.errors import MalformedAnswer
-from trimaran.wire.sse import MAX_EVENT_BYTES, EventFramer, parse_event
+from trimaran.wire.framing import MAX_EVENT_BYTES
+from trimaran.wire.sse import EventFramer, parse_event
 
 pieces = st.sampled_from([b"data: x", b"data:", b": hi", b"event: e", b"\n", b"\r", b"\r\n", b"id: 1", b"y", b" "])
 streams = st.lists(pieces, max_size=30).map(b"".join)

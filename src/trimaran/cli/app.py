@@ -170,7 +170,7 @@ def mock(
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     with_parent: WithParent = False,
 ) -> None:
-    """Run a simulated OpenAI and Anthropic API to test against, with faults on demand."""
+    """Run a simulated OpenAI, Anthropic, Bedrock and SageMaker API to test against, with faults on demand."""
 
     def body() -> None:
         from trimaran.cli.children import end_with_parent

@@ -19,8 +19,8 @@ import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import msgspec
-
+from trimaran.cli.doctor_aws import check_aws, not_configured
+from trimaran.cli.finding import Finding
 from trimaran.config import Config, quote
 from trimaran.errors import ConfigError
 from trimaran.providers import PROVIDERS, Endpoint, default_headers, endpoint, signer
@@ -36,29 +36,6 @@ _CHECK_PATH = "/v1/models"
 _PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known about one provider. ``state`` is one of ``ok``, ``not_configured``, ``rejected``, ``unreachable``,
-    ``misconfigured`` and ``unclear``."""
-
-    provider: str
-    state: str
-    detail: str
-    todo: str = ""
-    """What to do about it; empty when nothing is."""
-    tried: tuple[str, ...] = ()
-    """Where a credential was looked for, in order."""
-    credential: str = ""
-    """Where it was found and how it begins, the rest masked."""
-    base_url: str = ""
-    elapsed_s: float | None = None
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether requests can be sent there."""
-        return self.state == "ok"
-
-
 def run(config: Config, environ: Mapping[str, str], *, limit_s: float = LIMIT_S) -> list[Finding]:
     """A finding for each known and each configured provider, the usable ones first. Blocks for ``limit_s`` at most."""
     names = list(dict.fromkeys([*PROVIDERS, *config.providers]))
@@ -70,10 +47,12 @@ def run(config: Config, environ: Mapping[str, str], *, limit_s: float = LIMIT_S)
         except ConfigError as error:
             findings[name] = Finding(provider=name, state="misconfigured", detail=error.message, todo=_todo(error))
             continue
-        if found.usable:
-            checks[name] = found
+        if not found.evident or (not found.usable and found.problem is None):
+            findings[name] = not_configured(found) if found.access is not None else _not_configured(found)
+        elif found.problem is not None:
+            findings[name] = _unplaced(found, found.problem)
         else:
-            findings[name] = _not_configured(found)
+            checks[name] = found
     findings |= _check_all(checks, _expected(config), environ, limit_s)
     return sorted((findings[name] for name in names), key=lambda finding: finding.state == "not_configured")
 
@@ -99,6 +78,18 @@ def _not_configured(found: Endpoint) -> Finding:
     )
 
 
+def _unplaced(found: Endpoint, problem: ConfigError) -> Finding:
+    return Finding(
+        provider=found.name,
+        state="misconfigured",
+        detail=problem.message,
+        todo=problem.hint,
+        tried=found.tried,
+        base_url=found.base_url,
+        warnings=found.warnings,
+    )
+
+
 def _expected(config: Config) -> dict[str, set[str]]:
     """Models that the configuration wants of each provider."""
     wanted: dict[str, set[str]] = {}
@@ -118,7 +109,9 @@ def _check_all(
     for found in checks.values():
         # Daemons: name resolution has no deadline of its own, and the command must not wait for it.
         threading.Thread(
-            target=lambda found=found: answers.put(_check(found, wanted.get(found.name, set()), proxied, limit_s)),
+            target=lambda found=found: answers.put(
+                _check(found, wanted.get(found.name, set()), proxied, limit_s, environ)
+            ),
             daemon=True,
         ).start()
     findings: dict[str, Finding] = {}
@@ -138,7 +131,9 @@ def _check_all(
 _NETWORK = "check the network, the firewall and base_url"
 
 
-def _check(found: Endpoint, wanted: set[str], proxied: bool, limit_s: float) -> Finding:
+def _check(found: Endpoint, wanted: set[str], proxied: bool, limit_s: float, environ: Mapping[str, str]) -> Finding:
+    if found.row is not None and found.row.aws_service:
+        return check_aws(found, wanted, environ, limit_s)
     start = time.monotonic()
     try:
         status, location, body = _get(found, limit_s)
@@ -164,9 +159,11 @@ def _get(found: Endpoint, limit_s: float) -> tuple[int, str, bytes]:
 
 
 def _headers(found: Endpoint) -> dict[str, str]:
-    target = Target(f"{found.name}/*", found.name, "*", found.dialects, found.base_url)
+    target = Target(
+        f"{found.name}/*", found.name, "*", found.dialects, found.base_url, kind=found.row.name if found.row else ""
+    )
     given = [(name, value.reveal()) for name, value in found.config.headers.items()]
-    signed = signer(target, found.secret.reveal() if found.secret else "", given).sign(b"GET", b"", b"")
+    signed = signer(target, found.secret.reveal() if found.secret else "", given).entrance(b"GET", b"", b"")(b"")
     lines = (line.partition(": ") for line in signed.decode("ascii").split("\r\n") if line)
     defaults = {name.decode(): value.decode() for name, value in default_headers(found.dialects[0])}
     return {"User-Agent": "trimaran", "Accept": "application/json", **defaults} | {

@@ -16,7 +16,8 @@ from trimaran.cli import worker
 from trimaran.config import Config, combined, find_file, load
 from trimaran.control import Authority, Settings, Supervisor, log
 from trimaran.control.alerts import Alerts
-from trimaran.control.capacity import CapacityRecorder, stated_capacity
+from trimaran.control.capacity import CapacityRecorder, counted, stated_capacity
+from trimaran.control.upkeep import SharedUpkeep
 from trimaran.dispatch.identities import identities, refuse_exposure
 from trimaran.dispatch.prices import next_change_ns, today
 from trimaran.dispatch.snapshot import build_snapshot, refuse_loop
@@ -24,6 +25,7 @@ from trimaran.errors import LedgerError, StartError
 from trimaran.ledger import CapacityUsed, Ingestor, Store
 from trimaran.ledger.database import check_driver
 from trimaran.ledger.keys import KeyRow, read_keys
+from trimaran.providers.aws.sagemaker_watch import SageMakerWatches
 from trimaran.types import Secret, Snapshot
 
 __all__ = ["Configuration", "command", "keys_path", "ledger_paths", "make_private", "serve"]
@@ -189,6 +191,7 @@ def _serve(path: str | None, environ: Mapping[str, str], overrides: Mapping[str,
         budgets.thresholds = tuple(sorted(used.alerts.thresholds)) if used.alerts.webhook is not None else ()
 
     source.on_used = tell
+    endpoints = SageMakerWatches()
     supervisor = Supervisor(
         Settings(
             host=server.host,
@@ -201,7 +204,8 @@ def _serve(path: str | None, environ: Mapping[str, str], overrides: Mapping[str,
         lambda index, listen_fd, plane_fd: worker.command(str(journal), index, listen_fd, plane_fd),
         ledger=Ingestor(store, journal),
         budgets=budgets,
-        capacity=CapacityRecorder(journal, lambda: source.capacity),
+        capacity=CapacityRecorder(journal, lambda: counted(source.capacity, endpoints.instances)),
+        upkeep=SharedUpkeep(watches=endpoints),
         environ=_worker_environ(environ),
         announce=_announce,
     )

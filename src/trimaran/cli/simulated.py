@@ -58,6 +58,7 @@ def simulated(snapshot: Snapshot, base_url: str) -> Snapshot:
         snapshot,
         targets=moved(snapshot.targets),
         wildcards=moved(snapshot.wildcards),
-        secrets=dict.fromkeys(snapshot.secrets, MOCK_KEY),
+        secrets=dict.fromkeys([*snapshot.secrets, *snapshot.identities], MOCK_KEY),
+        identities={},
         headers={},
     )

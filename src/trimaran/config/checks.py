@@ -17,12 +17,13 @@ from trimaran.config.reading import Path, dotted
 from trimaran.config.settings import (
     AccountConfig,
     CapabilitiesConfig,
-    CapacityConfig,
     Config,
     KeyConfig,
     ModelConfig,
+    ProviderConfig,
     ServerConfig,
 )
+from trimaran.config.settings.capacity import HourlyConfig
 from trimaran.errors import ConfigError
 from trimaran.types import Secret
 
@@ -52,6 +53,8 @@ _RESERVED_HEADERS = frozenset(
         "upgrade",
     }
 )
+_NAMED_CONTAINERS = ("vllm", "lmi", "tgi", "neuron")
+"""Of SageMaker: those whose bodies name a model."""
 _CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key"})
 
 
@@ -143,6 +146,8 @@ class Checker:
                 self._capabilities((*path, "capabilities", model), stated)
             if provider.capacity is not None:
                 self._capacity((*path, "capacity"), provider.capacity)
+            if provider.endpoints:
+                self._endpoints((*path, "endpoints"), provider.kind or name, provider)
             for model, versions in provider.prices.items():
                 days = [version.from_ for version in versions]
                 for index, day in enumerate(days):
@@ -161,7 +166,37 @@ class Checker:
                 elif lowered.count(header.lower()) > 1:
                     self._problem(here, "the header is written twice", "keep one of them")
 
-    def _capacity(self, path: Path, stated: CapacityConfig) -> None:
+    def _endpoints(self, path: Path, kind: str, provider: ProviderConfig) -> None:
+        if kind != "sagemaker":
+            self._problem(path, "endpoints are SageMaker's alone", "write kind: sagemaker, or remove them")
+        if provider.capacity is not None:
+            here: Path = (*path[:-1], "capacity")
+            self._problem(here, "an endpoint has instances of its own", "state the capacity of each in endpoints")
+        owners: dict[str, str] = {}
+        for name, endpoint in provider.endpoints.items():
+            if endpoint.capacity is not None:
+                self._capacity((*path, name, "capacity"), endpoint.capacity)
+                owner = owners.setdefault(endpoint.endpoint or name, name)
+                if owner != name:
+                    self._problem(
+                        (*path, name, "capacity"),
+                        f"the instances of {endpoint.endpoint or name} are stated twice",
+                        f"keep those of {dotted((*path, owner, 'capacity'))}, or these",
+                    )
+            if endpoint.inference_component and endpoint.target_model:
+                self._problem(
+                    (*path, name, "target_model"),
+                    "an inference component is one model already",
+                    "keep target_model for a multi-model endpoint, or inference_component",
+                )
+            if endpoint.model and endpoint.container not in _NAMED_CONTAINERS:
+                self._problem(
+                    (*path, name, "model"),
+                    f"a body for the container {endpoint.container} holds no model",
+                    f"remove it; it is for {', '.join(_NAMED_CONTAINERS)}",
+                )
+
+    def _capacity(self, path: Path, stated: HourlyConfig) -> None:
         if stated.amortised_hourly_nanos > (stated.hourly_nanos or 0):
             here: Path = (*path, "amortised_hourly")
             self._problem(here, "is more than hourly, which it is a part of", "write the whole price as hourly")

@@ -1,7 +1,8 @@
 """Writes down what pools cost by time: that their replicas stood ready, minute by minute.
 
-The gateway knows of a pool what its configuration says, and only for the time in which it ran itself: a record covers
-time that was lived through, cut at start, reload and stop. A gateway that is killed loses the minute that it was in;
+The gateway knows of a pool what its configuration says, and how many replicas a watch has counted where one looks (the
+instances of a SageMaker endpoint). It knows it only for the time in which it ran itself: a record covers time that was lived
+through, cut at start, reload, stop, and where the number of replicas changed. A gateway that is killed loses the minute that it was in;
 minutes in which it was down are not invented.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from trimaran.config import Config
 from trimaran.control.log import log as log_to_stderr
 from trimaran.ledger import CapacityUsed, JournalWriter
 
-__all__ = ["CapacityMeter", "CapacityRecorder", "stated_capacity"]
+__all__ = ["CapacityMeter", "CapacityRecorder", "counted", "stated_capacity"]
 
 _MINUTE_NS = 60 * 10**9
 _GAP_NS = 90 * 10**9
@@ -29,7 +30,22 @@ _SEGMENT_BYTES = 256 * 1024
 
 
 def stated_capacity(config: Config, *, simulated: bool = False) -> list[CapacityUsed]:
-    """The pools of a configuration, each as a record without its time. ``simulated``: nobody real answers."""
+    """The pools of a configuration, each as a record without its time. ``simulated``: nobody real answers.
+
+    A pool has its provider's name; an endpoint of SageMaker is one by itself and has its target's.
+    """
+    return [*_providers(config, simulated), *_endpoints(config, simulated)]
+
+
+def counted(pools: Sequence[CapacityUsed], replicas: Mapping[str, int]) -> list[CapacityUsed]:
+    """``pools`` with as many replicas as were counted, by the pool's name, where they were."""
+    return [
+        msgspec.structs.replace(pool, replicas=replicas.get(pool.pool, pool.replicas)) if replicas else pool
+        for pool in pools
+    ]
+
+
+def _providers(config: Config, simulated: bool) -> list[CapacityUsed]:
     return [
         CapacityUsed(
             name,
@@ -48,6 +64,29 @@ def stated_capacity(config: Config, *, simulated: bool = False) -> list[Capacity
         )
         for name, provider in config.providers.items()
         if provider.capacity is not None
+    ]
+
+
+def _endpoints(config: Config, simulated: bool) -> list[CapacityUsed]:
+    return [
+        CapacityUsed(
+            f"{name}/{endpoint}",
+            0,
+            0,
+            written.capacity.instances,
+            offer=written.capacity.instance_type,
+            platform="sagemaker",
+            region=provider.region or "",
+            purchase_option=written.capacity.purchase_option,
+            hourly_nanos=written.capacity.hourly_nanos,
+            amortised_hourly_nanos=written.capacity.amortised_hourly_nanos,
+            source=written.capacity.source,
+            as_of=written.capacity.as_of,
+            simulated=simulated or provider.simulated,
+        )
+        for name, provider in config.providers.items()
+        for endpoint, written in provider.endpoints.items()
+        if written.capacity is not None
     ]
 
 
@@ -97,7 +136,7 @@ class CapacityMeter:
 class CapacityRecorder:
     """A meter on the supervisor's loop, with a journal of its own once there is something to write.
 
-    ``read`` gives the pools of the configuration in use.
+    ``read`` gives the pools of the configuration in use, as they are now.
     """
 
     def __init__(
@@ -141,9 +180,13 @@ class CapacityRecorder:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            self._meter.tick(self._wall_ns())
-            if self._journal is not None:
-                self._journal.prepare()
+            self.beat()
+
+    def beat(self) -> None:
+        """Once a second: write the minutes that are over, and see whether replicas were counted anew."""
+        if self._journal is not None:
+            self._meter.apply(self._read(), self._wall_ns())
+            self._journal.prepare()
 
     def _append(self, record: CapacityUsed) -> None:
         assert self._journal is not None

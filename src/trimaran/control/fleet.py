@@ -24,6 +24,7 @@ from trimaran.dispatch.plane import (
     Message,
     Ready,
     Refused,
+    Renew,
     Report,
     Returned,
     Shared,
@@ -52,6 +53,9 @@ class FleetEvents:
 
     def on_lease(self, worker: RoadWorker, message: Ask | Returned) -> None:
         """A worker wants to use more of a budget or limit, or needs less."""
+
+    def on_renew(self, worker: RoadWorker, message: Renew) -> None:
+        """A target has refused a worker's credential."""
 
     def on_gone(self, worker: RoadWorker, drained: bool) -> None:
         """A worker has returned all it had, or its plane closed. After an orderly end it comes twice."""
@@ -86,6 +90,7 @@ class Fleet:
         self._command = command
         self._events = events
         self._snapshot_frame = b""
+        self._standing: dict[str, bytes] = {}
         self._retired = Totals()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,6 +109,17 @@ class Fleet:
         for worker in self.workers:
             if worker.plane is not None and worker.state is not WorkerState.DRAINING:
                 worker.plane.send_frame(self._snapshot_frame)
+
+    def tell(self, key: str, message: Message) -> None:
+        """Send ``message`` to every worker, and to later ones after their snapshot, until another one has its ``key``."""
+        self._standing[key] = frame = encode(message)
+        for worker in self.workers:
+            if worker.plane is not None:
+                worker.plane.send_frame(frame)
+
+    def forget(self, key: str) -> None:
+        """Later workers do not get the message of this ``key`` any more."""
+        self._standing.pop(key, None)
 
     def drain(self, grace_s: float) -> None:
         """Let every worker finish what is running within ``grace_s`` seconds, then end them, for good."""
@@ -163,6 +179,8 @@ class Fleet:
         # Not on Hello: it lies ready when the worker comes up, whatever keeps this loop busy then.
         if worker.plane is not None:
             worker.plane.send_frame(self._snapshot_frame)
+            for frame in self._standing.values():
+                worker.plane.send_frame(frame)
         asyncio.get_running_loop().call_later(START_LIMIT_S, self._check_started, worker, worker.pid)
 
     def _check_started(self, worker: RoadWorker, pid: int | None) -> None:
@@ -176,6 +194,8 @@ class Fleet:
                 self._on_report(worker, message)
             case Ask() | Returned():
                 self._events.on_lease(worker, message)
+            case Renew():
+                self._events.on_renew(worker, message)
             case Hello():
                 self._events.on_hello(worker, message)
                 self._greet(worker)

@@ -29,8 +29,9 @@ from trimaran.control.log import one_line
 from trimaran.control.restart import MAX_FAILED_STARTS
 from trimaran.control.road_worker import RoadWorker, WorkerCommand
 from trimaran.control.sockets import bind, bind_road, is_loopback
+from trimaran.control.upkeep import SharedUpkeep
 from trimaran.control.watch import POLL_INTERVAL_S, FileWatch
-from trimaran.dispatch.plane import Ask, Hello, Refused, Report, Returned
+from trimaran.dispatch.plane import Ask, Hello, Refused, Renew, Report, Returned
 from trimaran.errors import ConfigError, StartError
 from trimaran.types import Snapshot
 
@@ -105,6 +106,7 @@ class Supervisor(FleetEvents):
         ledger: Background | None = None,
         budgets: Authority | None = None,
         capacity: CapacityRecorder | None = None,
+        upkeep: SharedUpkeep | None = None,
         environ: Mapping[str, str] | None = None,
         log: Callable[[str], None] = log_to_stderr,
         announce: Callable[[Supervisor], None] = lambda _: None,
@@ -119,6 +121,7 @@ class Supervisor(FleetEvents):
         self._ledger = ledger
         self._budgets = budgets
         self._capacity = capacity
+        self._upkeep = upkeep
         self._environ = environ
         self._log = log
         self._announce = announce
@@ -162,6 +165,9 @@ class Supervisor(FleetEvents):
         if self._budgets is not None:
             self._budgets.start()
             self._budgets.apply(self.snapshot.allowances, self.settings.workers)
+        if self._upkeep is not None:
+            # Before the workers: its first credentials may be there when they are.
+            self._upkeep.start(self._fleet, self.snapshot)
         await self._fleet.start(self.snapshot)
         if self._ledger is not None:
             self._ledger.start()
@@ -190,6 +196,8 @@ class Supervisor(FleetEvents):
         else:
             serving.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
+        if self._upkeep is not None:
+            await loop.run_in_executor(None, self._upkeep.stop)
         if self._budgets is not None:
             await self._budgets.stop()
         if self._capacity is not None:
@@ -237,6 +245,8 @@ class Supervisor(FleetEvents):
         if self._budgets is not None:
             self._budgets.apply(snapshot.allowances, self.settings.workers)
         self._fleet.apply(snapshot)
+        if self._upkeep is not None:
+            self._upkeep.apply(snapshot)
 
     def _build(self) -> Snapshot:
         snapshot = self._source.build(self._version + 1)
@@ -280,6 +290,10 @@ class Supervisor(FleetEvents):
     def on_lease(self, worker: RoadWorker, message: Ask | Returned) -> None:
         if self._budgets is not None:
             self._budgets.on_message(worker.index, message)
+
+    def on_renew(self, worker: RoadWorker, message: Renew) -> None:
+        if self._upkeep is not None:
+            self._upkeep.renew(message.name)
 
     def on_gone(self, worker: RoadWorker, drained: bool) -> None:
         if self._budgets is not None:
@@ -399,6 +413,7 @@ class Supervisor(FleetEvents):
                 for each in fleet.workers
             ],
             "circuits": circuit_states(fleet.shared(), snapshot),
+            "upkeep": self._upkeep.state() if self._upkeep is not None else {},
             "budgets": self._budgets.state() if self._budgets is not None else {"problem": None, "accounts": []},
             "ledger_lag_records": self._ledger.lag_records if self._ledger is not None else 0,
             "ledger_problem": (self._ledger.problem if self._ledger is not None else "") or None,

@@ -3,7 +3,7 @@
 A picture's tokens have nothing to do with the bytes of its base64, so whoever counts the picture leaves the bytes out. That is
 safe only for what stands where a provider looks for a picture: a text that holds a data URL, or a tool's arguments that look
 like a picture, are text and are billed as text. So the conversation is decoded, without its texts, in the form of any of the
-three dialects.
+dialects that have any.
 """
 
 from __future__ import annotations
@@ -31,11 +31,20 @@ class Attachments(msgspec.Struct, frozen=True):
     picture_bytes: int = 0
     """Of the body, in base64."""
     document_bytes: int = 0
+    videos: int = 0
 
 
 class _Source(msgspec.Struct):
     type: Any = None
     data: msgspec.Raw = _ABSENT
+    bytes: msgspec.Raw = _ABSENT
+    """In Converse."""
+
+
+class _Media(msgspec.Struct):
+    """A picture or a document in Converse: it stands under the name of its kind, and has no type."""
+
+    source: _Source | None = None
 
 
 class _Url(msgspec.Struct):
@@ -58,6 +67,11 @@ class _Part(msgspec.Struct):
     content: list[_Part] | str | dict[str, msgspec.Raw] | None = None
     output: list[_Part] | str | _Part | None = None
     """What a tool gave, in Responses."""
+    toolResult: _Part | None = None
+    """The same in Converse."""
+    image: msgspec.Raw = _ABSENT
+    document: msgspec.Raw = _ABSENT
+    video: msgspec.Raw = _ABSENT
 
 
 class _Body(msgspec.Struct):
@@ -66,6 +80,7 @@ class _Body(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Body).decode
+_decode_media = msgspec.json.Decoder(_Media).decode
 
 
 def attachments(body: bytes) -> Attachments:
@@ -75,14 +90,29 @@ def attachments(body: bytes) -> Attachments:
     except BAD_JSON:
         return Attachments(_mentioned(body))
     turns = read.messages if read.messages is not None else read.input if isinstance(read.input, list) else []
-    pictures = picture_bytes = document_bytes = 0
+    pictures = picture_bytes = document_bytes = videos = 0
     for part in _parts(turns):
         if part.type in _PICTURES:
             pictures += 1
             picture_bytes += _inline(part)
         elif part.type in _DOCUMENTS:
             document_bytes += _inline(part)
-    return Attachments(pictures, picture_bytes, document_bytes)
+        if part.image:
+            pictures += 1
+            picture_bytes += _held(part.image)
+        if part.document:
+            document_bytes += _held(part.document)
+        videos += bool(part.video)
+    return Attachments(pictures, picture_bytes, document_bytes, videos)
+
+
+def _held(raw: msgspec.Raw) -> int:
+    """Bytes of base64 in a picture or document of Converse's."""
+    try:
+        media = _decode_media(raw)
+    except BAD_JSON:
+        return 0
+    return len(media.source.bytes) if media.source is not None else 0
 
 
 def _parts(turns: list[_Part]) -> Iterator[_Part]:
@@ -91,6 +121,8 @@ def _parts(turns: list[_Part]) -> Iterator[_Part]:
         yield part
         if isinstance(part.content, list):
             yield from _parts(part.content)
+        if part.toolResult is not None:
+            yield from _parts([part.toolResult])
         if isinstance(part.output, list):
             yield from _parts(part.output)
         elif isinstance(part.output, _Part):

@@ -21,6 +21,7 @@ from trimaran.errors import (
     StreamCut,
     StreamStalled,
 )
+from trimaran.providers import Door, Unwrapper
 from trimaran.types import Limits, Usage
 from trimaran.wire import StreamRelay, Translation
 
@@ -69,6 +70,8 @@ class Attempt(msgspec.Struct, eq=False):
     """The answer's; valid until the exchange has ended."""
     handle: Handle | None = None
     relay: StreamRelay | None = None
+    unwrapper: Unwrapper | None = None
+    """Takes off what the provider wraps around the dialect's stream."""
     usage: Usage | None = None
     estimated: bool = False
     finish_reason: str = ""
@@ -95,6 +98,7 @@ class Attempt(msgspec.Struct, eq=False):
         call = self.call
         if status == 200 and call.inbound.envelope.stream:
             self.relay = self.translation.relay()
+            self.unwrapper = self.runtime.door(self.translation.dialect).unwrap()
 
     def on_data(self, data: bytes) -> None:
         if self.ended:
@@ -105,6 +109,8 @@ class Attempt(msgspec.Struct, eq=False):
             return
         self.fresh = True
         try:
+            if self.unwrapper is not None:
+                data = self.unwrapper.feed(data)
             out = relay.feed(data)
         except AttemptError as error:
             self.call.attempt_failed(self, self._scrubbed(error))
@@ -132,7 +138,7 @@ class Attempt(msgspec.Struct, eq=False):
         relay = self.relay
         try:
             if relay is not None:
-                tail = relay.finish()
+                tail = self._tail(relay)
                 if not self.first_s:
                     self.call.attempt_first(self)
                 call = self.call
@@ -268,9 +274,20 @@ class Attempt(msgspec.Struct, eq=False):
     def _whole(self) -> bytes:
         return self.body if self.rest is None else b"".join((self.body, *self.rest))
 
+    def _tail(self, relay: StreamRelay) -> bytes:
+        """What is left of a stream whose body has ended."""
+        out = b""
+        if self.unwrapper is not None and not relay.complete:
+            out = relay.feed(self.unwrapper.finish())
+        return out + relay.finish()
+
     def _answer(self, body: bytes) -> None:
         call = self.call
         translation = self.translation
+        door = self.runtime.door(translation.dialect)
+        wrapped = type(door) is not Door
+        if wrapped:
+            body = door.answer(self._lower_headers(), body)
         try:
             out, self.usage, self.finish_reason, self.service_tier = translation.answer(body)
         except MalformedAnswer:
@@ -278,18 +295,27 @@ class Attempt(msgspec.Struct, eq=False):
             with suppress(AttemptError):
                 self.usage, self.finish_reason, self.service_tier = translation.dialect.inspect(body)
             raise
+        self.estimated = translation.estimated
+        if wrapped:
+            self.usage = door.usage(self._lower_headers(), self.usage)
         call.attempt_done(self, out)
 
+    def _lower_headers(self) -> dict[bytes, bytes]:
+        return {name.lower(): value for name, value in self.headers.items()}
+
     def _refusal(self, body: bytes) -> AttemptError:
-        retry_after = content_type = b""
-        for name, value in self.headers.items():
-            lower = name.lower()
-            if lower == b"retry-after":
-                retry_after = value
-            elif lower == b"content-type":
-                content_type = value
+        headers = self._lower_headers()
         if 200 <= self.status < 400:
             return MalformedAnswer(f"unexpected status {self.status}", upstream_status=self.status)
         body = self.runtime.scrub(body)
         dialect = self.translation.dialect
-        return dialect.read_error(self.status, retry_after or None, content_type.decode("latin-1"), body)
+        refusal = self.runtime.door(dialect).refusal(self.status, headers, body)
+        if refusal is not None:
+            return refusal
+        return dialect.read_error(
+            self.status,
+            headers.get(b"retry-after"),
+            headers.get(b"content-type", b"").decode("latin-1"),
+            body,
+            error_type=headers.get(b"x-amzn-errortype", b"").partition(b":")[0].decode("latin-1"),
+        )

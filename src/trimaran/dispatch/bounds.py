@@ -17,7 +17,14 @@ import msgspec
 
 from trimaran.catalog import STANDARD_TIERS, Rates, bound_nanos, dearest_rates, picture_tokens
 from trimaran.dispatch.attachments import Attachments, attachments
+from trimaran.dispatch.converse_bounds import (
+    CONVERSE_LOOKED_AT,
+    CONVERSE_PLAIN,
+    converse_is_bounded,
+    converse_tier,
+)
 from trimaran.dispatch.hosted_tools import NO_TOOLS, Hosted, hosted_tools
+from trimaran.providers import PROVIDERS
 from trimaran.types import Target, feature_mask
 from trimaran.wire import Envelope
 from trimaran.wire.members import BAD_JSON
@@ -67,9 +74,9 @@ _PLAIN = frozenset(
         "guided_grammar", "structured_outputs", "cache_salt", "chat_template_kwargs", "enable_thinking",
         "safe_prompt", "random_seed", "do_sample", "request_id",
     }
-)
+) | CONVERSE_PLAIN
 # fmt: on
-"""Members that change nothing of what is billed, or that the envelope tells: of the three dialects, of vLLM and of other
+"""Members that change nothing of what is billed, or that the envelope tells: of the dialects, of vLLM and of other
 servers that are often met."""
 _LOOKED_AT = frozenset(
     {
@@ -83,8 +90,10 @@ _LOOKED_AT = frozenset(
         "web_search_options",
     }
 )
+_ABOUT_PRICES = ("service_tier", "serviceTier", "speed", "inference_geo")
 
 _TIERS = {"fast": "priority", "standard_only": "standard"}
+"""Anthropic's and OpenAI's words; Bedrock's ``default`` is one of the catalogue's standard ones."""
 _BY_CHANCE = ("batch", "fast")
 """Services that nobody gets who does not ask for them."""
 
@@ -108,6 +117,7 @@ class Bounds:
         "_reasons",
         "_target",
         "_template",
+        "_tier_is_asked",
         "_tools_found",
         "_tools_seen",
         "_vision",
@@ -129,6 +139,8 @@ class Bounds:
         self._tools_found: Hosted | None = NO_TOOLS
         self._by_asked: dict[tuple[str, ...], Rates] = {}
         price = target.price
+        row = PROVIDERS.get(target.kind)
+        self._tier_is_asked = row is not None and row.tier_is_asked
         self._rates = () if price is None else dearest_rates(price, self._reachable(), audio=False)
 
     def nanos(self, envelope: Envelope, sent: bytes) -> int | None:
@@ -145,7 +157,7 @@ class Bounds:
                 price, self._rates, inputs, self._output * envelope.answers if outputs is None else outputs
             )
         rates = self._rates
-        if not members.keys().isdisjoint(("service_tier", "speed", "inference_geo")) or envelope.needs & _AUDIO:
+        if not members.keys().isdisjoint(_ABOUT_PRICES) or envelope.needs & _AUDIO:
             services = self._services(envelope)
             if services is None:
                 return None
@@ -191,7 +203,7 @@ class Bounds:
         if self._always_searches:
             searches += 1
             inputs += self._context
-        if needs & _DOCUMENTS or envelope.stateful:
+        if needs & _DOCUMENTS or envelope.stateful or self._holds_video(envelope):
             # All of it stands in the model's context.
             inputs = max(inputs, self._context)
         if tools.turns > 1:
@@ -206,6 +218,10 @@ class Bounds:
         members = envelope.members
         for name, raw in members.items():
             if name in _PLAIN or bytes(raw) == b"null":
+                continue
+            if name in CONVERSE_LOOKED_AT:
+                if not converse_is_bounded(name, raw):
+                    return None
                 continue
             if name not in _LOOKED_AT:
                 return None
@@ -228,6 +244,10 @@ class Bounds:
             self._tools_seen, self._tools_found = written, hosted_tools(tools_raw, None)
         return self._tools_found
 
+    def _holds_video(self, envelope: Envelope) -> bool:
+        """Whether moving pictures are among what is attached: a second of them is many tokens."""
+        return envelope.needs & _VISION != 0 and attachments(envelope.body).videos > 0
+
     def _attached(self, envelope: Envelope, sent: bytes) -> int:
         """Tokens of the pictures, less the bytes that are theirs or a document's."""
         body = envelope.body
@@ -249,6 +269,8 @@ class Bounds:
 
     def _reachable(self) -> tuple[str, ...]:
         """Services that a request may get that asks for none: an account can have another default."""
+        if self._tier_is_asked:
+            return ()
         services = self._price.services if self._price is not None else {}
         return tuple(sorted(services.keys() - _BY_CHANCE))
 
@@ -260,6 +282,7 @@ class Bounds:
                 _decode_text(envelope.members.get(name, b"null")) or ""
                 for name in ("service_tier", "speed", "inference_geo")
             )
+            tier = tier or converse_tier(envelope.members) or ""
         except BAD_JSON:
             return None
         if place not in ("", "global"):

@@ -206,9 +206,9 @@ class Call(msgspec.Struct, eq=False):
         if self.route.on_cut == "restart":
             self.held, self.held_bytes = [], 0
             return
-        if self.route.on_cut == "continue":
-            assert isinstance(self.inbound.dialect, ChatDialect)
-            self.transcript = Transcript(self.inbound.dialect, self.inbound.envelope)
+        dialect = self.inbound.dialect
+        if self.route.on_cut == "continue" and isinstance(dialect, ChatDialect):
+            self.transcript = Transcript(dialect, self.inbound.envelope)
         self.committed = True
         self.sink.begin(self)
 
@@ -245,7 +245,12 @@ class Call(msgspec.Struct, eq=False):
             return
         self._end(attempt)
         now = self.now()
-        lessons.failed(self, attempt, error, now)
+        renewed = self.dispatcher.renewals.refused(attempt, error, now)
+        if renewed:
+            # It says nothing about the target: the next credential is another one.
+            lessons.abandoned(self, attempt, now)
+        else:
+            lessons.failed(self, attempt, error, now)
         attempt.settle_failed(error)
         status = REJECTED if isinstance(error, Rejected) else FAILED
         settle(self, attempt, now, status, error.upstream_status, error.code, error.message)
@@ -258,6 +263,8 @@ class Call(msgspec.Struct, eq=False):
                 self._fail(error)
             elif now >= self.started_s + self.inbound.limits.deadline_s:
                 self._overdue()
+            elif renewed and self.attempts < self.inbound.limits.max_attempts:
+                self._next(now)
             else:
                 self._again(attempt, error, now)
         except Exception:

@@ -16,8 +16,10 @@ from trimaran.dispatch.inbound import Inbound
 from trimaran.dispatch.itinerary import Itinerary
 from trimaran.dispatch.ports import Clock, Journal, Metrics, Sink, Upstream
 from trimaran.dispatch.purse import Purse
+from trimaran.dispatch.renewals import Renewals
 from trimaran.dispatch.runtime import Route, Routes
 from trimaran.errors import TrimaranError
+from trimaran.providers import Vault
 from trimaran.routing import Choice, RouteRequest, State, appraise, order
 from trimaran.types import Limits, Snapshot
 
@@ -46,10 +48,12 @@ class Dispatcher:
         "now",
         "purse",
         "random",
+        "renewals",
         "routes",
         "snapshot",
         "state",
         "upstream",
+        "vault",
         "worker",
     )
 
@@ -64,7 +68,9 @@ class Dispatcher:
         random: Callable[[], float] = _random.random,
         worker: int = 0,
         purse: Purse | None = None,
+        renew: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """``renew`` has a credential renewed, by its name; :attr:`renewals` is told when that is done."""
         self.worker = worker
         self.clock = clock or SystemClock()
         self.purse = purse or Purse(self.clock.wall_ns)
@@ -74,14 +80,17 @@ class Dispatcher:
         self.metrics = metrics
         self.random = random
         self.state = State(worker)
+        self.vault = Vault()
+        self.renewals = Renewals(self.vault, self.state, renew)
         self.active: set[Call] = set()
         self.lingering: dict[Attempt, float] = {}
         self.apply(snapshot)
 
     def apply(self, snapshot: Snapshot) -> None:
         """Serve this snapshot from the next request on. Calls under way finish under theirs."""
-        self.routes = Routes(snapshot)
+        self.routes = Routes(snapshot, self.vault, self.clock.wall_ns)
         self.purse.apply(snapshot.allowances)
+        self.renewals.apply(snapshot, self.now())
         self.snapshot = snapshot
 
     def route(self, model: str) -> Route:
@@ -108,6 +117,7 @@ class Dispatcher:
     def tick(self) -> None:
         """Check the limits of every call under way."""
         now = self.now()
+        self.renewals.tick(now)
         for call in tuple(self.active):
             call.tick(now)
         if self.lingering:

@@ -9,12 +9,14 @@ from trimaran.dispatch.accounts import started
 from trimaran.dispatch.attempt import Attempt
 from trimaran.errors import CostCapExceeded, RequestError, Unavailable
 from trimaran.ledger.records import PriceUsed
+from trimaran.providers import Door
 from trimaran.routing import Choice, Sent, learn
-from trimaran.wire import DIALECTS, ChatDialect, Translation, translate
+from trimaran.wire import DIALECTS, ChatDialect, Dialect, Notes, Translation, translate
 from trimaran.wire.continuation import continue_translation
 
 if TYPE_CHECKING:
     from trimaran.dispatch.call import Call
+    from trimaran.dispatch.inbound import Inbound
     from trimaran.dispatch.purse import Hold
     from trimaran.dispatch.runtime import TargetRuntime
 
@@ -31,6 +33,7 @@ def launch(call: Call, choice: Choice, now: float) -> bool:
             translation = _continuation(call, runtime)
         else:
             translation = translate(inbound.dialect, inbound.envelope, runtime.target)
+        _admit(call, runtime, translation)
     except RequestError as error:
         call.refused.append((choice.target, error))
         call.way.closed.add(choice.target)
@@ -65,9 +68,26 @@ def _send(call: Call, attempt: Attempt, now: float) -> None:
     dispatcher.journal.append(started(call, attempt))
     choice, dialect = attempt.choice, attempt.translation.dialect
     learn(dispatcher.state, Sent(choice.target, inbound.envelope.input_tokens, choice.probe), now)
-    forwarded = inbound.forwarded if dialect is inbound.dialect else b""
-    payload = runtime.payload(dialect, forwarded, attempt.translation.body)
+    forwarded = _forwarded(inbound, dialect)
+    payload = runtime.payload(dialect, inbound.envelope.stream, forwarded, attempt.translation.body)
     attempt.handle = dispatcher.upstream.send(runtime, payload, attempt, inbound.limits.connect_s)
+
+
+def _admit(call: Call, runtime: TargetRuntime, translation: Translation) -> None:
+    """Let the target's door look at the request. Raises :class:`RequestError` where it cannot pass."""
+    door = runtime.door(translation.dialect)
+    if type(door) is Door:
+        return
+    left_out = door.admit(call.inbound.envelope, _forwarded(call.inbound, translation.dialect))
+    if left_out:
+        translation.notes = translation.notes or Notes()
+        for name in left_out:
+            translation.notes.omit(name)
+
+
+def _forwarded(inbound: Inbound, dialect: Dialect) -> bytes:
+    """The client's header lines that mean something to a target spoken to in ``dialect``."""
+    return inbound.forwarded if dialect is inbound.dialect else b""
 
 
 def _continuation(call: Call, runtime: TargetRuntime) -> Translation:

@@ -38,8 +38,10 @@ from trimaran.errors import (
 from trimaran.ledger.ids import IdSource
 from trimaran.ledger.ingestor import Ingestor
 from trimaran.ledger.journal import JournalWriter
-from trimaran.routing import Choice
-from trimaran.types import DEFAULT_TENANT, Secret, Snapshot, Usage
+from trimaran.providers import Upkeep, sources_of
+from trimaran.providers.aws.sagemaker_watch import sagemaker_watches
+from trimaran.routing import Choice, Condition
+from trimaran.types import DEFAULT_TENANT, Credential, Secret, Snapshot, Usage
 from trimaran.wire import DIALECTS
 from trimaran.wire.events import Answer
 
@@ -124,6 +126,7 @@ class AsyncRouter:
         self._upstream: HttpUpstream | None = None
         self._writer: JournalWriter | None = None
         self._ingestor: Ingestor | None = None
+        self._upkeep: Upkeep | None = None
         self._journal = MemoryJournal()
         self._ids = IdSource()
         self._beating = False
@@ -218,9 +221,11 @@ class AsyncRouter:
             self._upstream.close()
         if self._writer is not None:
             self._writer.close()
+        if self._upkeep is not None:
+            await asyncio.to_thread(self._upkeep.stop)
         if self._ingestor is not None:
             await asyncio.to_thread(self._ingestor.stop)
-        self._dispatcher = self._upstream = self._writer = self._ingestor = None
+        self._dispatcher = self._upstream = self._writer = self._ingestor = self._upkeep = None
         await asyncio.sleep(0)
 
     # inside
@@ -236,9 +241,35 @@ class AsyncRouter:
                 self._ingestor.start()
             self._upstream = HttpUpstream(loop.time)
             self._dispatcher = Dispatcher(
-                self._settings.snapshot, upstream=self._upstream, journal=self._journal, metrics=NoMetrics()
+                self._settings.snapshot,
+                upstream=self._upstream,
+                journal=self._journal,
+                metrics=NoMetrics(),
+                renew=self._renew,
             )
+            self._keep_up(self._dispatcher, loop)
         return self._dispatcher
+
+    def _keep_up(self, dispatcher: Dispatcher, loop: asyncio.AbstractEventLoop) -> None:
+        """Credentials that expire are renewed on a thread of their own, which starts where there are any."""
+        snapshot, renewals = self._settings.snapshot, dispatcher.renewals
+        if not snapshot.identities:
+            return
+        watches = sagemaker_watches(snapshot)
+
+        def on_credential(name: str, credential: Credential) -> None:
+            loop.call_soon_threadsafe(lambda: renewals.on_credential(name, credential, dispatcher.now()))
+
+        def on_condition(key: str, level: str, reason: str) -> None:
+            condition = Condition(key, level, reason)
+            loop.call_soon_threadsafe(lambda: renewals.on_condition(condition, dispatcher.now()))
+
+        self._upkeep = Upkeep(on_credential, on_condition)
+        self._upkeep.follow(sources_of(snapshot), watches)
+
+    def _renew(self, name: str) -> None:
+        if self._upkeep is not None:
+            self._upkeep.renew(name)
 
     def _model(self, model: str | None) -> str:
         if model is not None:

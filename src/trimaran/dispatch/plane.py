@@ -11,7 +11,8 @@ size. A frame is a 4-byte big-endian length and that many bytes of msgpack: one 
     Report     every 250 ms                   Grant    more of an account, answer to Ask
     Ask        more of an account             Denied   an account has no room, answer to Ask
     Returned   a part of it is not needed     Recall   return what is not reserved, at once
-    Drained    once, last
+    Renew      a target refused a credential    Renewed    a credential; also for workers that start later
+    Drained    once, last                      Conditions what is known of targets and credentials
 
 When the plane closes, the other side is gone: the supervisor restarts the worker; a worker drains and exits, so that
 no worker outlives its supervisor.
@@ -27,14 +28,16 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from trimaran.routing import Condition
 from trimaran.telemetry.metrics import Totals
-from trimaran.types import Snapshot
+from trimaran.types import Credential, Snapshot
 
 __all__ = [
     "MAX_FRAME_BYTES",
     "REPORT_INTERVAL_S",
     "Apply",
     "Ask",
+    "Conditions",
     "Denied",
     "Drain",
     "Drained",
@@ -47,6 +50,8 @@ __all__ = [
     "Ready",
     "Recall",
     "Refused",
+    "Renew",
+    "Renewed",
     "Report",
     "Returned",
     "Shared",
@@ -162,6 +167,26 @@ class Recall(msgspec.Struct, frozen=True, tag="recall"):
     number: int
 
 
+class Renew(msgspec.Struct, frozen=True, tag="renew"):
+    """A target refused the credential of this name as one that has expired; answered by :class:`Renewed`, with the same one
+    where there is no other, or by :class:`Conditions`."""
+
+    name: str
+
+
+class Renewed(msgspec.Struct, frozen=True, tag="renewed"):
+    """Sign with this credential from now on. Its ``repr`` shows nothing of it."""
+
+    name: str
+    credential: Credential
+
+
+class Conditions(msgspec.Struct, frozen=True, tag="conditions"):
+    """What holds from now on of the targets and credentials that are named."""
+
+    conditions: list[Condition]
+
+
 class Drained(msgspec.Struct, frozen=True, tag="drained"):
     """Nothing is running any more; the worker exits after this."""
 
@@ -186,7 +211,22 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
 
 
 Message: TypeAlias = (
-    Hello | Ready | Refused | Report | Ask | Returned | Drained | Apply | Shared | Drain | Grant | Denied | Recall
+    Hello
+    | Ready
+    | Refused
+    | Report
+    | Ask
+    | Returned
+    | Renew
+    | Drained
+    | Apply
+    | Shared
+    | Drain
+    | Grant
+    | Denied
+    | Recall
+    | Renewed
+    | Conditions
 )
 
 _encoder = msgspec.msgpack.Encoder()

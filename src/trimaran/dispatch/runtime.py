@@ -7,7 +7,8 @@ under it is still running).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from copy import copy
 from urllib.parse import urlsplit
 
@@ -15,10 +16,10 @@ import msgspec
 
 from trimaran.dispatch.bounds import Bounds
 from trimaran.dispatch.snapshot import resolve
-from trimaran.providers import default_headers, signer
+from trimaran.providers import Door, Signer, Vault, default_headers, door_of, signer
 from trimaran.routing import Policy, build_policy
 from trimaran.types import Limits, ModelPolicy, Snapshot, Target
-from trimaran.wire import DIALECTS, Dialect, Envelope
+from trimaran.wire import Dialect, Envelope
 
 __all__ = ["Route", "Routes", "TargetRuntime"]
 
@@ -33,8 +34,7 @@ class TargetRuntime:
 
     __slots__ = (
         "_bounds",
-        "_doors",
-        "_secret",
+        "_entrances",
         "_signer",
         "id",
         "origin",
@@ -44,7 +44,15 @@ class TargetRuntime:
         "target",
     )
 
-    def __init__(self, target: Target, secret: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        target: Target,
+        secret: str,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        vault: Vault | None = None,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.target = target
         self.id = target.id
         self.price = target.price
@@ -58,13 +66,20 @@ class TargetRuntime:
         host = parts.hostname or ""
         self.origin = (parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80))
         prefix, authority = parts.path.rstrip("/").encode("ascii"), parts.netloc.rpartition("@")[2].encode("ascii")
-        self._signer = signer(target, secret, headers)
-        self._secret = secret.strip().encode()
-        self._doors = {name: _Door(prefix + DIALECTS[name].path, authority, name) for name in target.dialects}
+        self._signer = sign = signer(target, secret, headers, vault=vault, wall_ns=wall_ns)
+        self._entrances: dict[str, tuple[_Entrance, _Entrance]] = {}
+        for name in target.dialects:
+            door = door_of(target, name)
+            whole, streamed = (_Entrance(door, stream, prefix, authority, sign) for stream in (False, True))
+            self._entrances[name] = whole, streamed
+
+    def door(self, dialect: Dialect) -> Door:
+        """How it is asked in ``dialect``, which is one of its own."""
+        return self._entrances[dialect.name][0].door
 
     def scrub(self, body: bytes) -> bytes:
         """A refusal's body without our credential, should the provider repeat it there."""
-        return body.replace(self._secret, b"***") if self._secret else body
+        return self._signer.scrub(body)
 
     def bound_nanos(self, envelope: Envelope, body: bytes) -> int | None:
         """The most that sending ``body`` for the request of ``envelope`` can cost, in nano-dollars; ``None`` where the
@@ -75,34 +90,44 @@ class TargetRuntime:
         """The most tokens, in and out together, that sending ``body`` can use."""
         return self._bounds.tokens(envelope, body)
 
-    def payload(self, dialect: Dialect, forwarded: bytes, body: bytes) -> bytes:
+    def payload(self, dialect: Dialect, stream: bool, forwarded: bytes, body: bytes) -> bytes:
         """The whole request: prepared head, the client's allowed headers, our credential, the body.
 
         ``forwarded`` holds header lines with lower-case names, each ended by CRLF. A header that the dialect demands is
         added where the client did not send it.
         """
-        door = self._doors[dialect.name]
-        for prefix, line in door.defaults:
+        entrance = self._entrances[dialect.name][stream]
+        if entrance.wrapped:
+            body, forwarded = entrance.door.request(body, stream, forwarded)
+        for prefix, line in entrance.defaults:
             if prefix not in forwarded:
                 forwarded += line
-        signed = self._signer.sign(b"POST", door.path, body)
-        return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (door.start, forwarded, signed, len(body), body)
+        return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
+            entrance.start,
+            forwarded,
+            entrance.sign(body),
+            len(body),
+            body,
+        )
 
 
-class _Door:
-    """What requests to one target in one dialect begin with."""
+class _Entrance:
+    """What requests to one target in one dialect begin with, those that want a stream or those that do not."""
 
-    __slots__ = ("defaults", "path", "start")
+    __slots__ = ("defaults", "door", "sign", "start", "wrapped")
 
-    def __init__(self, path: bytes, authority: bytes, dialect: str) -> None:
-        self.path = path
+    def __init__(self, door: Door, stream: bool, prefix: bytes, authority: bytes, signer: Signer) -> None:
+        self.door = door
+        self.wrapped = type(door) is not Door
         self.defaults = tuple(
-            (b"%b: " % name, b"%b: %b\r\n" % (name, value)) for name, value in default_headers(dialect)
+            (b"%b: " % name, b"%b: %b\r\n" % (name, value))
+            for name, value in (default_headers(door.dialect.name) if not self.wrapped else ())
         )
-        self.start = (
-            b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
-            b"accept-encoding: identity\r\nuser-agent: trimaran\r\n" % (path, authority)
-        )
+        path = prefix + door.path(stream)
+        content_type = b"content-type: %b\r\n" % door.content_type if door.content_type else b""
+        lines = b"host: %b\r\n%b%b" % (authority, content_type, door.lines(stream))
+        self.sign = signer.entrance(b"POST", path, lines)
+        self.start = b"POST %b HTTP/1.1\r\n%baccept-encoding: identity\r\nuser-agent: trimaran\r\n" % (path, lines)
 
 
 class Route:
@@ -176,10 +201,15 @@ class Route:
 class Routes:
     """All routes of one snapshot. Names behind a wildcard are resolved when first asked for."""
 
-    __slots__ = ("_dynamic", "_known", "_runtimes", "_snapshot")
+    __slots__ = ("_dynamic", "_known", "_runtimes", "_snapshot", "_vault", "_wall_ns")
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(
+        self, snapshot: Snapshot, vault: Vault | None = None, wall_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        """``vault`` holds the credentials that are renewed."""
         self._snapshot = snapshot
+        self._vault = vault
+        self._wall_ns = wall_ns
         self._runtimes: dict[str, TargetRuntime] = {}
         self._dynamic: dict[str, Route] = {}
         self._known = {name: self._route(name) for name in snapshot.models}
@@ -206,7 +236,8 @@ class Routes:
         if runtime is None:
             snapshot = self._snapshot
             secret = snapshot.secrets.get(target.credential, "")
-            runtime = TargetRuntime(target, secret, snapshot.headers.get(target.provider, ()))
+            headers = snapshot.headers.get(target.provider, ())
+            runtime = TargetRuntime(target, secret, headers, vault=self._vault, wall_ns=self._wall_ns)
             if configured:
                 self._runtimes[target.id] = runtime
         return runtime

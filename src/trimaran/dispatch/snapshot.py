@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from trimaran.catalog import capabilities, known_providers_of, overridden, token_price
+from trimaran.catalog import known_providers_of, overridden
 from trimaran.config import (
     CapabilitiesConfig,
     Config,
+    ProviderConfig,
     ServerConfig,
     closest,
     combined,
@@ -27,9 +28,9 @@ from trimaran.dispatch.identities import identities
 from trimaran.dispatch.prices import in_force, today
 from trimaran.errors import ConfigError, UnknownModel
 from trimaran.ledger.keys import KeyRow
-from trimaran.providers import NOT_YET, PROVIDERS, Endpoint, clean_secret, endpoint, output_limit
+from trimaran.providers import NOT_YET, PROVIDERS, Endpoint, clean_secret, endpoint, kind_of, output_limit, words_of
 from trimaran.routing import STRATEGIES
-from trimaran.types import ModelPolicy, Slo, Snapshot, Target
+from trimaran.types import Identity, ModelPolicy, Slo, Snapshot, Target
 from trimaran.wire import DIALECTS
 
 __all__ = ["build_snapshot", "refuse_loop", "resolve"]
@@ -95,25 +96,15 @@ def _behind_wildcard(snapshot: Snapshot, model: str) -> Target | None:
 def _home_of(snapshot: Snapshot, model: str) -> Target | None:
     for price_provider in known_providers_of(model):
         for template in snapshot.wildcards.values():
-            row = PROVIDERS.get(template.provider)
+            row = PROVIDERS.get(template.kind)
             if row is not None and row.price_provider == price_provider:
                 return template
     return None
 
 
 def _concrete(template: Target, upstream: str, day: str) -> Target:
-    """The target of one model behind a template, with what the catalogue knows of it."""
-    row = PROVIDERS.get(template.provider)
-    known = capabilities(upstream)
-    return msgspec.structs.replace(
-        template,
-        id=f"{template.provider}/{upstream}",
-        upstream_model=upstream,
-        # A provider of one's own may be called like a vendor and cost something else: unknown.
-        price=token_price(row.price_provider, upstream, day or None) if row is not None else None,
-        max_output_tokens=template.max_output_tokens or output_limit(template.dialects, known),
-        capabilities=known,
-    )
+    """The target of one model behind a template, with what is known of it."""
+    return kind_of(template.kind).target(template, upstream, day or None)
 
 
 def _served(snapshot: Snapshot) -> str:
@@ -135,6 +126,7 @@ class _Builder:
         self._warnings: list[str] = list(config.warnings)
         self._templates: dict[str, Target | None] = {}
         self._secrets: dict[str, str] = {}
+        self._identities: dict[str, Identity] = {}
         self._headers: dict[str, tuple[tuple[str, str], ...]] = {}
         self._targets: dict[str, Target] = {}
         self._models: dict[str, ModelPolicy] = {}
@@ -146,6 +138,7 @@ class _Builder:
             self._configured()
         else:
             self._discovered()
+        self._listed()
         self._stated()
         self._unpriced()
         who = identities(config, stored)
@@ -157,6 +150,7 @@ class _Builder:
             models=self._models,
             wildcards=self._wildcards,
             secrets=self._secrets,
+            identities=self._identities,
             headers=self._headers,
             keys=who.keys,
             require_key=who.require_key,
@@ -242,7 +236,15 @@ class _Builder:
         target = self._targets.get(text)
         if target is None:
             self._targets[text] = target = _concrete(template, upstream, self._day)
+            self._check_name(template, upstream, path)
         return target
+
+    def _check_name(self, template: Target, upstream: str, path: tuple[str | int, ...]) -> None:
+        settings = self._config.providers.get(template.provider) or ProviderConfig()
+        try:
+            self._warnings += kind_of(template.kind).check(template, upstream, settings, self._config.where(*path))
+        except ConfigError as error:
+            self._problems.append(error)
 
     def _discovered(self) -> None:
         defaults = []
@@ -251,8 +253,13 @@ class _Builder:
             if found is None:
                 continue
             if not found.usable:
-                if name in self._config.providers:
+                if found.problem is not None:
+                    if found.evident:
+                        self._warnings.append(f"{name} is not served: {found.problem.message}; {found.problem.hint}")
+                elif name in self._config.providers:
                     self._warnings.append(f"{name} is configured, but has no credential; tried {_tried(found)}")
+                continue
+            if not found.evident:
                 continue
             template = self._template(name, ("providers", name))
             if template is None:
@@ -265,8 +272,18 @@ class _Builder:
         if defaults:
             self._models[AUTO] = ModelPolicy(AUTO, "fastest", tuple(defaults), self._config.limits.limits())
         if not self._wildcards:
-            variables = ", ".join(row.key_env[0] for row in PROVIDERS.values())
+            variables = ", ".join(row.key_env[0] for row in PROVIDERS.values() if row.key_env)
             self._warnings.append(f"no provider's credential was found; set one of {variables}, or write providers")
+
+    def _listed(self) -> None:
+        """What a provider's settings list exists from the start, so that a wildcard finds it, too."""
+        for name, settings in self._config.providers.items():
+            template = self._templates.get(name)
+            kind = kind_of(template.kind if template is not None else settings.kind or name)
+            self._problems += kind.problems(name, settings, self._config)
+            if template is not None:
+                self._targets |= {target.id: target for target in kind.listed(template, settings, self._day)}
+                self._warnings += kind.doubts(name, settings, self._targets)
 
     def _stated(self) -> None:
         """Models with a price or capabilities of their own exist from the start, so that a wildcard finds them, too."""
@@ -314,6 +331,9 @@ class _Builder:
             hint = f"{meant}Known: {', '.join(DIALECTS)}"
             self._problem(("providers", name, "dialects"), f"unknown dialect {quote(unknown[0])}", hint)
             return None
+        if found.problem is not None:
+            self._problem(path, found.problem.message, found.problem.hint)
+            return None
         if not found.usable:
             hint = f"export {found.tried[1]}=..., or write {found.tried[0]}; `trimaran doctor` shows what was tried"
             self._problem(path, f"there is no credential for {name}", hint)
@@ -326,6 +346,10 @@ class _Builder:
         self._warnings += found.warnings
         if found.secret is not None:
             self._secrets[name] = found.secret.reveal()
+        elif found.access is not None:
+            self._identities[name] = found.access.identity
+            if found.access.words:
+                self._secrets[words_of(name)] = found.access.words
         if found.config.headers:
             values = ((header, clean_secret(value.reveal(), name)[0]) for header, value in found.config.headers.items())
             self._headers[name] = tuple(values)
@@ -335,10 +359,13 @@ class _Builder:
             upstream_model="*",
             dialects=found.dialects,
             base_url=found.base_url,
-            credential=name if found.secret is not None else "",
+            credential=name if name in self._secrets or name in self._identities else "",
             region=found.config.region,
             max_output_tokens=found.config.max_output_tokens,
             simulated=found.config.simulated,
+            kind=found.row.name if found.row is not None else "",
+            facts={"api": found.config.api} if found.config.api else {},
+            door=found.row.door if found.row is not None else "",
         )
 
     def _endpoint(self, name: str) -> Endpoint | None:

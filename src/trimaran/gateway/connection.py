@@ -34,7 +34,7 @@ from trimaran.gateway.admission import check_origin, client_limits
 from trimaran.gateway.keyring import Identity
 from trimaran.gateway.pages import health, models_page, readiness
 from trimaran.types import ServerLimits
-from trimaran.wire import DIALECTS, ChatDialect, Dialect, client_status
+from trimaran.wire import DIALECTS, Dialect, Streaming, surface
 
 if TYPE_CHECKING:
     from trimaran.gateway.server import HttpServer
@@ -51,12 +51,11 @@ WRITE_HIGH = 256 * 1024
 
 _JSON = b"application/json"
 
-_SURFACES: dict[bytes, Dialect] = {dialect.path: dialect for dialect in DIALECTS.values()}
-
 _STORED = (b"/v1/responses/", b"/v1/chat/completions/")
 
 _OPENAI = DIALECTS["openai.chat"]
 _ANTHROPIC = DIALECTS["anthropic.messages"]
+_HOMES = tuple((dialect.home, dialect) for dialect in DIALECTS.values() if dialect.home)
 
 
 class _Request(msgspec.Struct, eq=False, gc=False):
@@ -71,6 +70,7 @@ class _Request(msgspec.Struct, eq=False, gc=False):
     size: int
     chunks: bool
     """The client understands chunks: it speaks HTTP/1.1."""
+    query: bytes = b""
 
 
 class Connection(asyncio.Protocol):
@@ -215,14 +215,16 @@ class Connection(asyncio.Protocol):
         self._headers.clear()
         parser = self._parser
         size = self._received
+        path, _, query = url.partition(b"?")
         request = _Request(
             parser.get_method(),
-            url.partition(b"?")[0] if b"?" in url else url,
+            path,
             self._known,
             body,
             parser.should_keep_alive(),
             size,
             parser.get_http_version() != "1.0",
+            query,
         )
         self._received = 0
         self._headers_done = False
@@ -264,7 +266,7 @@ class Connection(asyncio.Protocol):
         request_id = call.inbound.request_id
         if self._streaming:
             # Head and content are out: an error event in place of the end marker, then nothing more on this connection.
-            assert isinstance(self._dialect, ChatDialect)
+            assert isinstance(self._dialect, Streaming)
             event = self._dialect.write_stream_error(error, request_id)
             self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(event), event) if self._chunked else event)
             self._close = True
@@ -280,7 +282,7 @@ class Connection(asyncio.Protocol):
         self._request = request
         self._close = not request.keep_alive
         self._chunked = request.chunks
-        dialect = _SURFACES.get(request.path)
+        dialect = surface(request.path)
         try:
             if dialect is not None and request.method == b"POST":
                 self._dialect = dialect
@@ -301,6 +303,9 @@ class Connection(asyncio.Protocol):
     def _ask(self, dialect: Dialect, request: _Request) -> None:
         server = self._server
         headers = request.headers
+        if dialect.heeds_query:
+            dialect.check_query(request.path, request.query)
+            wire_headers.take_key(headers, request.query)
         key = server.keyring.check(headers)
         if key.anonymous:
             check_origin(headers)
@@ -308,9 +313,9 @@ class Connection(asyncio.Protocol):
             raise Unavailable("this gateway is shutting down; send the request again")
         if server.memory > server.limits.max_memory_bytes:
             raise _too_much()
-        if headers.get(b"content-type") != _JSON:
+        if headers.get(b"content-type") != _JSON and not dialect.any_content:
             _check_content_type(headers)
-        envelope = dialect.read(request.body)
+        envelope = dialect.read(request.body, request.path)
         dispatcher = server.dispatcher
         route = dispatcher.route(envelope.model)
         if dialect.operation != "chat":
@@ -322,7 +327,11 @@ class Connection(asyncio.Protocol):
         if not headers.keys().isdisjoint(wire_headers.RARE):
             _check_content_encoding(headers)
             limits = client_limits(limits, headers)
-            forwarded = wire_headers.forwarded(headers)
+            for name in dialect.refuses.keys() & headers.keys():
+                raise InvalidRequest(dialect.refuses[name], field=name.decode())
+            forwarded = wire_headers.forwarded(headers, dialect)
+        elif dialect.carries:
+            forwarded = wire_headers.forwarded(headers, dialect)
         inbound = Inbound(
             server.new_id(),
             dialect,
@@ -350,12 +359,12 @@ class Connection(asyncio.Protocol):
             self._only_get(request)
             key = server.keyring.check(request.headers)
             self._reply(200, _JSON, self._models(path, key))
-        elif path in _SURFACES:
+        elif surface(path) is not None:
             raise _Status(f"{path.decode()} takes POST, not {request.method.decode()}", 405)
         elif path.startswith(_STORED):
             raise _Status("what a provider stored is not served here; ask the provider for it", 404)
         else:
-            served = ", ".join(sorted(p.decode() for p in _SURFACES))
+            served = ", ".join(sorted(filter(None, (each.shown_path for each in DIALECTS.values()))))
             raise _Status(f"nothing is served at {path.decode('latin-1')[:200]}; try {served} or /v1/models", 404)
 
     def _models(self, path: bytes, key: Identity) -> bytes:
@@ -375,10 +384,16 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def _reply_error(self, error: TrimaranError, request_id: str, *, target: str = "", attempts: int = 0) -> None:
-        status, body = client_status(error), self._dialect.write_error(error, request_id)
-        extra = b"x-trimaran-request-id: %b\r\nx-request-id: %b\r\nrequest-id: %b\r\nx-trimaran-attempts: %d\r\n" % (
-            *(request_id.encode(),) * 3,
-            attempts,
+        dialect = self._dialect
+        status, body = dialect.error_status(error), dialect.write_error(error, request_id)
+        extra = (
+            b"x-trimaran-request-id: %b\r\nx-request-id: %b\r\nrequest-id: %b\r\nx-trimaran-attempts: %d\r\n%b%b"
+            % (
+                *(request_id.encode(),) * 3,
+                attempts,
+                dialect.answer_head(request_id),
+                dialect.error_head(error),
+            )
         )
         if target:
             extra += b"x-trimaran-target: %b\r\n" % target.encode("ascii", "replace")
@@ -399,10 +414,10 @@ class Connection(asyncio.Protocol):
             self._forget_waiting()
             return
         path = b"".join(self._urls).partition(b"?")[0]
-        dialect = _SURFACES.get(path, _OPENAI)
+        dialect = surface(path) or _OPENAI
         request_id = self._server.new_id()
-        code, body = client_status(error), dialect.write_error(error, request_id)
-        self._write(wire_headers.plain_head(status or code, _JSON, len(body), b"", True) + body)
+        code, body = dialect.error_status(error), dialect.write_error(error, request_id)
+        self._write(wire_headers.plain_head(status or code, _JSON, len(body), dialect.error_head(error), True) + body)
         self._shut()
 
     def _write(self, data: bytes) -> None:
@@ -515,6 +530,9 @@ def _check_content_encoding(headers: dict[bytes, bytes]) -> None:
 
 
 def _dialect_of(request: _Request) -> Dialect:
-    """The dialect to answer in where the path does not say it."""
+    """The dialect to answer in where nothing is served at the path."""
+    for home, dialect in _HOMES:
+        if request.path.startswith(home):
+            return dialect
     anthropic = b"anthropic-version" in request.headers or request.path.startswith(_ANTHROPIC.path)
     return _ANTHROPIC if anthropic else _OPENAI

@@ -13,14 +13,17 @@ from collections.abc import Callable
 from http import HTTPStatus
 from operator import itemgetter
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from trimaran.wire import DIALECTS, Dialect
 
 if TYPE_CHECKING:
     from trimaran.dispatch.call import Call
     from trimaran.wire import Notes
 
-__all__ = ["MAX_FORWARDED_BYTES", "RARE", "forwarded", "plain_head", "read", "stream_head", "unary_head"]
+__all__ = ["MAX_FORWARDED_BYTES", "RARE", "forwarded", "plain_head", "read", "stream_head", "take_key", "unary_head"]
 
-_READ = frozenset(
+_READ = frozenset(name for dialect in DIALECTS.values() for name in (*dialect.carries, *dialect.refuses)) | frozenset(
     (
         b"authorization",
         b"connection",
@@ -30,6 +33,7 @@ _READ = frozenset(
         b"expect",
         b"host",
         b"x-api-key",
+        b"x-goog-api-key",
         b"anthropic-beta",
         b"anthropic-version",
         b"openai-beta",
@@ -43,7 +47,16 @@ _READ = frozenset(
 )
 """Request headers that are looked at at all."""
 
-RARE = _READ - {b"authorization", b"connection", b"content-length", b"content-type", b"host", b"x-api-key"}
+RARE = _READ - {
+    b"accept",
+    b"authorization",
+    b"connection",
+    b"content-length",
+    b"content-type",
+    b"host",
+    b"x-api-key",
+    b"x-goog-api-key",
+}
 """Those that an ordinary request does not have: one test tells whether any of them needs a look."""
 
 _FORWARDED = (b"anthropic-version", b"anthropic-beta", b"openai-beta", b"traceparent", b"tracestate")
@@ -93,14 +106,22 @@ def read(raw: dict[bytes, bytes]) -> dict[bytes, bytes]:
     return dict(zip(lower, pick(raw), strict=True))
 
 
-def forwarded(headers: dict[bytes, bytes]) -> bytes:
+def forwarded(headers: dict[bytes, bytes], dialect: Dialect) -> bytes:
     """The header lines that travel on, each ended by CRLF; ``b""`` for most requests."""
     lines = b""
-    for name in _FORWARDED:
+    for name in (*_FORWARDED, *dialect.carries):
         value = headers.get(name)
         if value is not None and len(lines) + len(value) < MAX_FORWARDED_BYTES:
             lines += b"%b: %b\r\n" % (name, value)
     return lines
+
+
+def take_key(headers: dict[bytes, bytes], query: bytes) -> None:
+    """Let a client's key that stands in the query (Google's ``?key=``) count as its header does."""
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name == b"key" and value:
+            headers.setdefault(b"x-goog-api-key", unquote_to_bytes(value))
 
 
 def _returned(raw: dict[bytes, bytes]) -> bytes:
@@ -133,13 +154,23 @@ def _own(call: Call, upstream: dict[bytes, bytes]) -> bytes:
     attempt = call.attempt
     assert attempt is not None
     notes = attempt.translation.notes
-    return b"x-trimaran-request-id: %b\r\nx-trimaran-target: %b\r\nx-trimaran-attempts: %d\r\n%b%b%b" % (
+    dialect = call.inbound.dialect
+    return b"x-trimaran-request-id: %b\r\nx-trimaran-target: %b\r\nx-trimaran-attempts: %d\r\n%b%b%b%b%b" % (
         call.inbound.request_id.encode(),
         attempt.runtime.id.encode("ascii", "replace"),
         call.attempts,
         b"" if call.route is call.inbound.route else _stood_in(call.route.policy.name),
         b"" if notes is None else _noted(notes),
         _returned(upstream),
+        dialect.answer_head(call.inbound.request_id),
+        _belonging(upstream, dialect) if dialect.returns and attempt.translation.dialect is dialect else b"",
+    )
+
+
+def _belonging(upstream: dict[bytes, bytes], dialect: Dialect) -> bytes:
+    """The target's header lines that are a part of its answer."""
+    return b"".join(
+        b"%b: %b\r\n" % (name.lower(), value) for name, value in upstream.items() if name.lower() in dialect.returns
     )
 
 
@@ -164,7 +195,9 @@ def unary_head(call: Call, length: int, close: bool) -> bytes:
     attempt = call.attempt
     assert attempt is not None
     cost = call.cost_nanos
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b%b%b\r\n" % (
+    dialect = call.inbound.dialect
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b\r\n" % (
+        dialect.answer_type(attempt.headers) if dialect.any_content else b"application/json",
         length,
         _own(call, attempt.headers),
         b"" if cost is None else b"x-trimaran-cost-usd: %d.%09d\r\n" % divmod(cost, 1_000_000_000),
@@ -176,14 +209,11 @@ def stream_head(call: Call, close: bool, chunked: bool = True) -> bytes:
     """The head of a streamed answer; its cost is known only at the end and stands in the ledger."""
     attempt = call.attempt
     assert attempt is not None
-    return (
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
-        b"%b%b%b\r\n"
-        % (
-            b"Transfer-Encoding: chunked\r\n" if chunked else b"",
-            _own(call, attempt.headers),
-            b"Connection: close\r\n" if close else b"",
-        )
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nCache-Control: no-cache\r\n%b%b%b\r\n" % (
+        call.inbound.dialect.framing.content_type,
+        b"Transfer-Encoding: chunked\r\n" if chunked else b"",
+        _own(call, attempt.headers),
+        b"Connection: close\r\n" if close else b"",
     )
 
 

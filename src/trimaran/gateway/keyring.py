@@ -19,6 +19,9 @@ __all__ = ["Identity", "Keyring"]
 
 _MEMO_LIMIT = 4096
 
+_AWS = b"AWS4-HMAC-SHA256 "
+"""What a signed ``Authorization`` begins with. It is another one for each request, so none of them is remembered."""
+
 
 class Identity:
     """Who a request is from, as its records name it."""
@@ -52,27 +55,35 @@ class Keyring:
         self._anonymous = Identity(KeyRecord(id="", digest=b"", allowances=snapshot.anonymous_allowances))
 
     def check(self, headers: dict[bytes, bytes]) -> Identity:
-        """The holder of the key in ``Authorization: Bearer …`` or ``x-api-key``.
+        """The holder of the key in ``Authorization: Bearer …``, ``x-api-key`` or ``x-goog-api-key``, or of the one that
+        stands where AWS's clients write an access key id. Their signature is not checked: a key is a secret by itself, and
+        only its digest is kept here.
 
         Without required keys everybody is the default tenant. Raises :class:`AuthenticationFailed` when there is none, it
         is unknown or it has expired; the message never holds the key.
         """
         if not self.required:
             return self._anonymous
-        given = headers.get(b"authorization") or headers.get(b"x-api-key")
+        given = headers.get(b"authorization") or headers.get(b"x-api-key") or headers.get(b"x-goog-api-key")
         if not given or given.strip().lower() == b"bearer":
             raise AuthenticationFailed(
                 "no API key: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'", field="Authorization"
             )
         record = self._memo.get(given)
         if record is None:
-            key = given[7:].strip() if given[:7].lower() == b"bearer " else given
-            record = self._by_digest.get(hashlib.sha256(key).digest())
+            record = self._by_digest.get(hashlib.sha256(_key_in(given)).digest())
             if record is None:
                 raise AuthenticationFailed("this API key is not known here", field="Authorization")
-            if len(self._memo) < _MEMO_LIMIT:
+            if len(self._memo) < _MEMO_LIMIT and not given.startswith(_AWS):
                 self._memo[given] = record
         if record.expires_ns is not None and self._wall_ns() >= record.expires_ns:
             at = datetime.fromtimestamp(record.expires_ns // 10**9, UTC)
             raise AuthenticationFailed(f"this API key expired at {at:%Y-%m-%d %H:%M:%S} UTC", field="Authorization")
         return record
+
+
+def _key_in(given: bytes) -> bytes:
+    """The key in one header's value."""
+    if given.startswith(_AWS):
+        return given.partition(b"Credential=")[2].partition(b"/")[0]
+    return given[7:].strip() if given[:7].lower() == b"bearer " else given

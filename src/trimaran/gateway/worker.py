@@ -26,6 +26,7 @@ from trimaran.dispatch.http1 import HttpUpstream
 from trimaran.dispatch.plane import (
     REPORT_INTERVAL_S,
     Apply,
+    Conditions,
     Denied,
     Drain,
     Drained,
@@ -36,6 +37,8 @@ from trimaran.dispatch.plane import (
     Ready,
     Recall,
     Refused,
+    Renew,
+    Renewed,
     Report,
     Shared,
 )
@@ -105,10 +108,22 @@ class Worker:
                     msgspec.convert({"targets": {}, **message.payload, "worker": message.worker}, SharedState),
                     now,
                 )
+        elif isinstance(message, Renewed | Conditions):
+            self._on_upkeep(message)
         elif isinstance(message, Grant | Denied | Recall):
             self._purse.on_message(message)
         elif isinstance(message, Drain):
             self._drain(message.grace_s)
+
+    def _on_upkeep(self, message: Renewed | Conditions) -> None:
+        if self._server is None:
+            return
+        renewals, now = self._server.dispatcher.renewals, self._server.dispatcher.now()
+        if isinstance(message, Renewed):
+            renewals.on_credential(message.name, message.credential, now)
+            return
+        for condition in message.conditions:
+            renewals.on_condition(condition, now)
 
     def _on_closed(self, error: Exception | None) -> None:
         self._purse.on_closed()
@@ -135,6 +150,7 @@ class Worker:
             metrics=self._metrics,
             worker=self._index,
             purse=self._purse,
+            renew=lambda name: self._plane.send(Renew(name)),
         )
         self._metrics.follow(snapshot)
         self._server = HttpServer(dispatcher, self._ids, self._count_refusal)

@@ -17,7 +17,18 @@ from trimaran.ledger.capacity import HOUR_NS, Kind
 from trimaran.ledger.moments import DAY_NS
 from trimaran.ledger.periods import window, window_id
 
-__all__ = ["GROUPS", "IDLE", "PER_TOKEN", "SEVERAL", "Context", "Filters", "Grouping", "PoolKind", "period_unit"]
+__all__ = [
+    "GROUPS",
+    "IDLE",
+    "PER_TOKEN",
+    "SEVERAL",
+    "Context",
+    "Filters",
+    "Grouping",
+    "PoolKind",
+    "period_unit",
+    "provider_of",
+]
 
 GROUPS = (
     "total",
@@ -69,6 +80,8 @@ class PoolKind(NamedTuple):
     platform: str
     region: str
     purchase_option: str
+    pool: str = ""
+    """The pool's name."""
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,14 +132,14 @@ _OF_ATTEMPT: dict[str, Read] = {
     "tenant": lambda tenant, context, tier, pool: tenant,
     "target": lambda tenant, context, tier, pool: context.target,
     "service_tier": lambda tenant, context, tier, pool: tier or "standard",
-    "pool": lambda tenant, context, tier, pool: context.provider if pool is not None else "",
+    "pool": lambda tenant, context, tier, pool: pool.pool if pool is not None else "",
     "platform": lambda tenant, context, tier, pool: pool.platform if pool is not None else "",
     "region": lambda tenant, context, tier, pool: pool.region if pool is not None else "",
     "purchase_option": lambda tenant, context, tier, pool: pool.purchase_option if pool is not None else PER_TOKEN,
 }
 _OF_CAPACITY: dict[str, Callable[[str, Kind], str]] = {
     "total": lambda pool, kind: "total",
-    "provider": lambda pool, kind: pool,
+    "provider": lambda pool, kind: provider_of(pool),
     "pool": lambda pool, kind: pool,
     "platform": lambda pool, kind: kind.platform,
     "region": lambda pool, kind: kind.region,
@@ -134,17 +147,23 @@ _OF_CAPACITY: dict[str, Callable[[str, Kind], str]] = {
 }
 
 
-_NEEDS = {
-    "provider": "provider",
-    "model": "model",
-    "target": "target",
-    "key": "key_id",
-    "pool": "provider",
-    "platform": "provider",
-    "region": "provider",
-    "purchase_option": "provider",
+_POOL_NEEDS = ("provider", "target")
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "provider": ("provider",),
+    "model": ("model",),
+    "target": ("target",),
+    "key": ("key_id",),
+    "pool": _POOL_NEEDS,
+    "platform": _POOL_NEEDS,
+    "region": _POOL_NEEDS,
+    "purchase_option": _POOL_NEEDS,
 }
-"""The field of a context that a dimension is read from. Pools have their providers' names."""
+"""The fields of a context that a dimension is read from. A pool has its provider's name, or that of one of its targets."""
+
+
+def provider_of(pool: str) -> str:
+    """The provider of a pool: a pool is called like it (``vllm``), or like its only target (``sagemaker/my-llama``)."""
+    return pool.partition("/")[0]
 
 
 class Grouping:
@@ -162,9 +181,9 @@ class Grouping:
         if len(set(self.names)) < len(self.names):
             raise ConfigError(f"spend is grouped twice by the same in {by!r}", hint="name each group once")
         self._reads = [_reader(name) for name in self.names]
-        self.needs = frozenset(_NEEDS.get(name, "tags" if name.startswith("tag:") else "") for name in self.names) - {
-            ""
-        }
+        self.needs = frozenset(
+            field for name in self.names for field in _NEEDS.get(name, ("tags",) if name.startswith("tag:") else ())
+        )
         """The fields of a context that decide."""
 
     def of_attempt(
@@ -176,9 +195,9 @@ class Grouping:
             for name, read in zip(self.names, self._reads, strict=True)
         )
 
-    def of_share(self, tenant: str, context: Context, tier: str, hour: int, kind: Kind) -> tuple[str, ...]:
-        """The group of what an attempt bears of the capacity of ``kind`` in an hour."""
-        here = PoolKind(kind.platform, kind.region, kind.purchase_option)
+    def of_share(self, tenant: str, context: Context, tier: str, hour: int, pool: str, kind: Kind) -> tuple[str, ...]:
+        """The group of what an attempt bears of the pool's capacity of ``kind`` in an hour."""
+        here = PoolKind(kind.platform, kind.region, kind.purchase_option, pool)
         return self.of_attempt(tenant, context, tier, hour * HOUR_NS, here)
 
     def of_idle(self, hour: int, pool: str, kind: Kind) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ import msgspec
 from trimaran.ledger.capacity import HOUR_NS, Kind
 from trimaran.ledger.charges import charges
 from trimaran.ledger.database import Cursor
-from trimaran.ledger.dimensions import Context, Filters
+from trimaran.ledger.dimensions import Context, Filters, provider_of
 from trimaran.ledger.focus_columns import (
     ADJUSTED,
     FOCUS_COLUMNS,
@@ -82,8 +82,8 @@ class _Export:
         """Quantities."""
         self._rest = defaultdict[Payer, int](int)
         """Pico-dollars that no line tells."""
-        self._shares = defaultdict[Payer, dict[tuple[Kind, bool], list[int]]](dict)
-        """Nano-dollars of capacity, used or idle: all and what of it is amortised."""
+        self._shares = defaultdict[Payer, dict[tuple[str, Kind, bool], list[int]]](dict)
+        """Nano-dollars of a pool's capacity, used or idle: all and what of it is amortised."""
 
     def read(self) -> None:
         """Add up all that is meant."""
@@ -103,8 +103,8 @@ class _Export:
                 yield base | usage_of(payer, line, quantity, self._prices[payer.target, line.version])
             if rest := self._rest.get(payer):
                 yield base | adjustment_of(payer, ADJUSTED, rest * PICO)
-            for (kind, used), (nanos, amortised) in self._shares.get(payer, {}).items():
-                for each in capacity_of(payer, kind, used, nanos, amortised):
+            for (pool, kind, used), (nanos, amortised) in self._shares.get(payer, {}).items():
+                for each in capacity_of(payer, pool, kind, used, nanos, amortised):
                     yield base | each
 
     def _read_attempts(self, contexts: dict[int, Context]) -> None:
@@ -133,18 +133,19 @@ class _Export:
                 served = pool.served[service.id]
                 if self._filters.admits(served.tenant, served.context):
                     payer = _payer(lot.hour * HOUR_NS, served.tenant, served.context, False)
-                    self._share(payer, lot.kind, True, nanos, amortised)
+                    self._share(payer, pool.name, lot.kind, True, nanos, amortised)
             if not self._filters.any:
-                nobody = Context(provider=pool.name, simulated=self._simulated)
+                nobody = Context(
+                    provider=provider_of(pool.name), target=_only_target(pool.name), simulated=self._simulated
+                )
                 for lot in pool.lots:
                     amortised = lot.amortised_nanos - lot.busy_amortised_nanos
-                    self._share(
-                        _payer(lot.hour * HOUR_NS, "", nobody, False), lot.kind, False, lot.idle_nanos, amortised
-                    )
+                    payer = _payer(lot.hour * HOUR_NS, "", nobody, False)
+                    self._share(payer, pool.name, lot.kind, False, lot.idle_nanos, amortised)
 
-    def _share(self, payer: Payer, kind: Kind, used: bool, nanos: int, amortised: int) -> None:
+    def _share(self, payer: Payer, pool: str, kind: Kind, used: bool, nanos: int, amortised: int) -> None:
         if nanos:
-            sums = self._shares[payer].setdefault((kind, used), [0, 0])
+            sums = self._shares[payer].setdefault((pool, kind, used), [0, 0])
             sums[0] += nanos
             sums[1] += amortised
 
@@ -156,6 +157,11 @@ class _Export:
             "WHERE r.cost_nanos > 0 AND r.request_id >= ? AND r.started_ns >= ? AND r.started_ns < ?",
             (first_id(self._since_ns), self._since_ns, self._until_ns),
         )
+
+
+def _only_target(pool: str) -> str:
+    """The target that a pool is called by; empty where it serves all of a provider's."""
+    return pool if "/" in pool else ""
 
 
 def _payer(at_ns: int, tenant: str, context: Context, estimated: bool) -> Payer:

@@ -206,8 +206,8 @@ def adjustment_of(payer: Payer, why: str, amount: int) -> Row:
 _PRICING = {"on_demand": "Standard", "spot": "Dynamic"}
 
 
-def capacity_of(payer: Payer, kind: Kind, used: bool, nanos: int, amortised: int) -> Iterator[Row]:
-    """A share of capacity in replica-hours at its price, and what rounding the hours up added."""
+def capacity_of(payer: Payer, pool: str, kind: Kind, used: bool, nanos: int, amortised: int) -> Iterator[Row]:
+    """A share of a pool's capacity in replica-hours at its price, and what rounding the hours up added."""
     assert kind.hourly_nanos
     scale = 10**_HOUR_DECIMALS
     hours = -(-nanos * scale // kind.hourly_nanos)
@@ -215,7 +215,6 @@ def capacity_of(payer: Payer, kind: Kind, used: bool, nanos: int, amortised: int
     hourly, quantity = _decimal(kind.hourly_nanos * _NANO), _decimal(hours, _HOUR_DECIMALS)
     committed = kind.purchase_option not in _PRICING
     consumed = used or not committed
-    pool = payer.provider
     sku = "/".join(part for part in (pool, kind.platform, kind.region, kind.offer or "replica") if part)
     row: Row = {
         **_costs(charged - amortised * _NANO, charged),

@@ -77,8 +77,9 @@ def read_pools(
 ) -> dict[tuple[str, bool], Pool]:
     """Pools by name and whether they are simulated, with what they cost in ``[since_ns, until_ns)`` and who bears it.
 
-    An attempt ran on the pool that has its provider's name. It was in service from its start for as long as its latency;
-    one that has not ended bears nothing yet. Its tokens are those of its usage, else the estimate of its input; at least 1.
+    An attempt ran on the pool that has its target's name, else on its provider's. It was in service from its start for as
+    long as its latency; one that has not ended bears nothing yet. Its tokens are those of its usage, else the estimate of its
+    input; at least 1.
     """
     blocks = _blocks(store, since_ns, until_ns)
     if not blocks:
@@ -87,7 +88,7 @@ def read_pools(
     pools: dict[tuple[str, bool], Pool] = {}
     for identity, stood in blocks.items():
         lots, allocations = allocate(stood, services[identity], since_ns, until_ns)
-        pools[identity] = Pool(*identity, _kind(stood), lots, allocations, served[identity])
+        pools[identity] = Pool(*identity, _kind(stood, identity[0]), lots, allocations, served[identity])
     return pools
 
 
@@ -109,7 +110,8 @@ _SERVED = """
 SELECT r.request_id, r.attempt, r.tenant, r.context, r.service_tier, r.started_ns, r.latency_us,
     COALESCE(r.input_tokens + r.output_tokens, r.input_tokens_estimate), o.status, r.cost_nanos
 FROM attempt_rows r JOIN contexts c ON c.id = r.context JOIN outcomes o ON o.id = r.outcome
-WHERE r.request_id >= ? AND r.started_ns < ? AND r.started_ns + r.latency_us * 1000 >= ? AND c.provider IN ({pools})
+WHERE r.request_id >= ? AND r.started_ns < ? AND r.started_ns + r.latency_us * 1000 >= ?
+    AND (c.provider IN ({pools}) OR c.target IN ({pools}))
 """
 
 
@@ -120,11 +122,13 @@ def _services(
     served = {identity: dict[tuple[str, int], Served]() for identity in services}
     names = sorted({name for name, _ in services})
     rows = store.connection.execute(
-        _SERVED.format(pools=", ".join("?" * len(names))), (first_id(since_ns), until_ns, since_ns, *names)
+        _SERVED.format(pools=", ".join("?" * len(names))), (first_id(since_ns), until_ns, since_ns, *names, *names)
     )
     for request_id, attempt, tenant, context_id, tier, started_ns, latency_us, tokens, status, cost in rows:
         context = contexts[context_id]
-        here = (context.provider, context.simulated)
+        here = (context.target, context.simulated)
+        if here not in services:
+            here = (context.provider, context.simulated)
         if here not in services:
             continue
         identity = (request_id, attempt)
@@ -134,7 +138,8 @@ def _services(
     return services, served
 
 
-def _kind(blocks: Iterable[Block]) -> PoolKind:
+def _kind(blocks: Iterable[Block], pool: str) -> PoolKind:
     kinds = {(block.kind.platform, block.kind.region, block.kind.purchase_option) for block in blocks}
     columns = [set(column) for column in zip(*kinds, strict=True)]
-    return PoolKind(*(column.pop() if len(column) == 1 else SEVERAL for column in columns))
+    platform, region, option = (column.pop() if len(column) == 1 else SEVERAL for column in columns)
+    return PoolKind(platform, region, option, pool)

@@ -208,7 +208,9 @@ class _Question:
         tenant = row.get("tenant", "")
         if not self._filters.admits(tenant, context):
             return []
-        kind = self._kinds.get((context.provider, context.simulated))
+        kind = self._kinds.get((context.target, context.simulated)) or self._kinds.get(
+            (context.provider, context.simulated)
+        )
         period_ns = row.get("period", 0) * self._unit
         return [
             self._tally(
@@ -293,7 +295,7 @@ class _Question:
             if not lot.known or not self._filters.admits(served.tenant, served.context):
                 continue
             for each, tallies in self.found:
-                group = each.of_share(served.tenant, served.context, served.service_tier, lot.hour, lot.kind)
+                group = each.of_share(served.tenant, served.context, served.service_tier, lot.hour, pool.name, lot.kind)
                 tally = self._tally(tallies, group, pool.simulated)
                 tally.add("capacity_nanos", nanos)
                 tally.add("amortised_nanos", amortised)

@@ -15,8 +15,8 @@ import msgspec
 
 from trimaran.errors import InvalidRequest, MalformedAnswer, UnsupportedFeature
 from trimaran.providers.rows import PROVIDERS
-from trimaran.types import Target, Usage
-from trimaran.wire import DIALECTS, ChatDialect, Dialect, translate
+from trimaran.types import Capabilities, Target, Usage
+from trimaran.wire import DIALECTS, ChatDialect, Dialect, Envelope, translate
 from trimaran.wire.conversation import (
     Audio,
     ChatRequest,
@@ -37,6 +37,7 @@ from trimaran.wire.conversation import (
 )
 from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import Answer
+from trimaran.wire.gemini_generate.signatures import wrapped as wrapped_signature
 from trimaran.wire.state import unwrap_state
 
 __all__ = ["ANSWER_FEATURES", "REQUEST_FEATURES", "Cell", "answer_matrix", "chat_dialects", "groups", "request_matrix"]
@@ -95,8 +96,12 @@ def _thought(origin: str = "") -> Callable[[ChatDialect], bytes | None]:
         thought = Reasoning("It rains.", "c3RhdGU=", origin or client.name, "rs_1", summary=True)
         answer = msgspec.json.decode(client.encode_answer(Answer("a", "m", [thought, Text("Rain.")], "stop"), 0))
         body = msgspec.json.decode(_written(client, _history()) or b"{}")
-        next_turn = {"role": "user", "content": "And now?"}
-        if "output" in answer:
+        next_turn: dict[str, Any] = {"role": "user", "content": "And now?"}
+        if client.name == "gemini.generate":
+            body["contents"] += [answer["candidates"][0]["content"], {"role": "user", "parts": [{"text": "And now?"}]}]
+        elif client.name == "bedrock.converse":
+            body["messages"] += [answer["output"]["message"], {"role": "user", "content": [{"text": "And now?"}]}]
+        elif "output" in answer:
             body["input"] += [*answer["output"], next_turn]
         else:
             said = answer["choices"][0]["message"] if "choices" in answer else answer
@@ -142,6 +147,8 @@ REQUEST_FEATURES: dict[str, ChatRequest | Callable[[ChatDialect], bytes | None]]
     "own reasoning returned": _thought(),
     "Anthropic's reasoning returned": _thought("anthropic.messages"),
     "OpenAI's reasoning returned": _thought("openai.responses"),
+    "Bedrock's reasoning returned": _thought("bedrock.converse"),
+    "Gemini's reasoning returned": _thought("gemini.generate"),
     "temperature, top_p": _with(temperature=0.5, top_p=0.9),
     "temperature above 1": _with(temperature=1.5),
     "top_k": _with(top_k=40),
@@ -190,7 +197,8 @@ def _state(part: Reasoning) -> str:
     if state.startswith("["):
         # Chat Completions keeps it in a list of details.
         state = msgspec.json.decode(state)[0].get("signature", "")
-    wrapped = unwrap_state(state)
+    # Gemini keeps it in base64.
+    wrapped = unwrap_state(wrapped_signature(state) or state)
     return part.state if wrapped is None else wrapped.state
 
 
@@ -246,9 +254,25 @@ ANSWER_FEATURES: dict[str, tuple[Callable[[str], Answer], Callable[[Answer], Any
 """By name: an answer with it from a provider of the dialect given, how it shows, and as what."""
 
 
+_ANY = (("openai", "m", ""), ("compatible", "m", ""))
+_OWN = {
+    "bedrock.converse": (
+        ("bedrock", "anthropic.claude-m", ""),
+        ("bedrock", "anthropic.claude-m", "adaptive"),
+    ),
+    "gemini.generate": (
+        ("vertex", "gemini-3-m", ""),
+        ("vertex", "gemini-2-m", ""),
+    ),
+}
+"""Who takes what a client of a dialect can say: provider, model, and how its reasoning is set."""
+_MODELS = {"bedrock": "anthropic.claude-m", "gemini": "gemini-3-m", "vertex": "gemini-3-m"}
+"""Where one dialect serves many families, or generations: the one that can do most."""
+
+
 def chat_dialects() -> Iterator[ChatDialect]:
-    """The dialects that answer."""
-    return (dialect for dialect in DIALECTS.values() if isinstance(dialect, ChatDialect))
+    """The dialects that answer, and that clients speak."""
+    return (dialect for dialect in DIALECTS.values() if isinstance(dialect, ChatDialect) and dialect.shown_path)
 
 
 def groups() -> dict[tuple[str, ...], Target]:
@@ -258,7 +282,9 @@ def groups() -> dict[tuple[str, ...], Target]:
         own = row.name if row.name in ("openai", "anthropic") else ""
         found.setdefault((row.dialects, own), []).append(row.name)
     return {
-        tuple(names): Target(f"{names[0]}/m", names[0], "m", dialects, "https://provider.example")
+        tuple(names): Target(
+            f"{names[0]}/m", names[0], _MODELS.get(names[0], "m"), dialects, "https://provider.example"
+        )
         for (dialects, _), names in found.items()
     }
 
@@ -282,11 +308,12 @@ def answer_matrix(client: ChatDialect) -> dict[str, dict[str, Cell]]:
 def _request_cell(
     client: ChatDialect, target: Target, feature: ChatRequest | Callable[[ChatDialect], bytes | None]
 ) -> Cell:
+    asked = feature if isinstance(feature, ChatRequest) else _base()
     body = _written(client, feature) if isinstance(feature, ChatRequest) else feature(client)
     if body is None:
         return Cell("")
     try:
-        made = translate(client, client.read(body), target)
+        made = translate(client, _read(client, body, asked.stream), target)
     except UnsupportedFeature as error:
         return Cell("refused", error.field or "")
     notes = made.notes
@@ -301,8 +328,9 @@ def _written(client: ChatDialect, request: ChatRequest) -> bytes | None:
     """The request in the client's dialect, as the vendor's own API or a compatible server takes it; ``None`` where it has
     no words for it."""
     wanted = request.response_format
-    for provider in ("openai", "compatible"):
-        target = Target("own/m", provider, "m", (client.name,), "https://own.example")
+    for provider, model, way in _OWN.get(client.name, _ANY):
+        known = Capabilities(family=model, reasoning_control=way) if way else None
+        target = Target("own/m", provider, model, (client.name,), "https://own.example", capabilities=known)
         refusals, notes = Refusals(client.name, target), Notes()
         if wanted is not None and not client.takes_format(wanted, target):
             return None
@@ -338,4 +366,9 @@ def _through(client: ChatDialect, dialect: Dialect, body: bytes) -> bytes:
     asked = _written(client, _base())
     assert asked is not None
     target = Target("t/m", "compatible", "m", (dialect.name,), "https://t.example")
-    return translate(client, client.read(asked), target).answer(body, created_s=0)[0]
+    return translate(client, _read(client, asked, False), target).answer(body, created_s=0)[0]
+
+
+def _read(client: ChatDialect, body: bytes, stream: bool) -> Envelope:
+    """As the road reads it; some dialects have the model, and whether it is a stream, in the path."""
+    return client.read(body, client.upstream_path("m", stream))

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from trimaran.config import Config, ProviderConfig, is_loopback
+from trimaran.config import Config, ProviderConfig, closest, is_loopback, quote
 from trimaran.errors import ConfigError
+from trimaran.providers.aws.access import EVIDENCE, AwsAccess, access, at_region, aws_settings, evident
+from trimaran.providers.aws.region import region_of
 from trimaran.providers.rows import PROVIDERS, ProviderRow
 from trimaran.providers.signing import clean_secret
 from trimaran.types import Secret
@@ -37,16 +39,33 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     secret_from: str
     """Where the credential came from: ``OPENAI_API_KEY``, ``providers.openai.api_key``; empty without one."""
     warnings: tuple[str, ...] = ()
+    access: AwsAccess | None = None
+    """Who it acts as, where AWS's signature authenticates it and no API key does."""
+    problem: ConfigError | None = None
+    """What keeps it from being called besides the credential: no region is known."""
 
     @property
     def tried(self) -> tuple[str, ...]:
         """Where a credential was or would have been looked for, in order."""
-        return (f"providers.{self.name}.api_key", *(self.row.key_env if self.row else ()))
+        signed = EVIDENCE if self.row is not None and self.row.aws_service else ()
+        return (f"providers.{self.name}.api_key", *(self.row.key_env if self.row else ()), *signed)
+
+    @property
+    def evident(self) -> bool:
+        """Whether something says that it is meant, so that it is served without a model that names it."""
+        return self.access is None or self.access.evident
 
     @property
     def usable(self) -> bool:
         """Whether it can be called. A URL of the operator's own may need no credential; a vendor's always does."""
-        return self.secret is not None or bool(self.config.base_url) or _authenticates(self.config)
+        if self.problem is not None:
+            return False
+        return (
+            self.secret is not None
+            or self.access is not None
+            or bool(self.config.base_url)
+            or _authenticates(self.config)
+        )
 
 
 def base_url_of(url: str) -> str:
@@ -56,18 +75,36 @@ def base_url_of(url: str) -> str:
 
 def discover(environ: Mapping[str, str]) -> list[ProviderRow]:
     """The known providers whose credential is in the environment, in order of preference."""
-    return [row for row in PROVIDERS.values() if any(environ.get(name, "").strip() for name in row.key_env)]
+    return [row for row in PROVIDERS.values() if _is_found(row, environ)]
+
+
+def _is_found(row: ProviderRow, environ: Mapping[str, str]) -> bool:
+    if any(environ.get(name, "").strip() for name in row.key_env):
+        return not row.aws_service or bool(region_of("", "", environ).name)
+    return bool(row.aws_service) and evident(environ) and bool(region_of("", "", environ).name)
 
 
 def endpoint(name: str, config: Config, environ: Mapping[str, str]) -> Endpoint:
     """One known or configured provider. Raises :class:`ConfigError`; ``KeyError`` for a name that is neither."""
-    row = PROVIDERS.get(name)
     given = config.providers.get(name)
+    settings = given or ProviderConfig()
+    row = _row(name, settings, config)
     if row is None and given is None:
         raise KeyError(name)
-    settings = given or ProviderConfig()
     base_url, url_from = _base_url(name, row, settings, config, environ)
     secret, secret_from, warnings = _secret(name, row, settings, environ)
+    signed: AwsAccess | None = None
+    problem = None
+    if row is not None and row.aws_service:
+        signed = access(name, settings, config, environ)
+        if secret is None or "{region}" in base_url:
+            problem = signed.problem(name, config.where("providers", name))
+        region = signed.region.name
+        base_url = at_region(base_url, region) if problem is None else ""
+        signed = signed if secret is None and not _authenticates(settings) else None
+        settings = msgspec.structs.replace(settings, region=region or None)
+    else:
+        _refuse_aws(name, settings, config)
     parts = urlsplit(base_url)
     if parts.scheme == "http" and (secret or settings.headers) and not is_loopback(parts.hostname or ""):
         warnings = (*warnings, f"{url_from}: the credential of {name} travels unencrypted; use https://")
@@ -80,7 +117,34 @@ def endpoint(name: str, config: Config, environ: Mapping[str, str]) -> Endpoint:
         secret=secret,
         secret_from=secret_from,
         warnings=warnings,
+        access=signed,
+        problem=problem,
     )
+
+
+def _refuse_aws(name: str, settings: ProviderConfig, config: Config) -> None:
+    """Raises :class:`ConfigError` where a provider that is not AWS's has settings of AWS's."""
+    for field in aws_settings(settings):
+        kinds = ", ".join(row.name for row in PROVIDERS.values() if row.aws_service)
+        raise ConfigError(
+            f"providers.{name}.{field}: only providers of AWS have it",
+            where=config.where("providers", name, field),
+            hint=f"remove it, or write which of them {name} is: kind: one of {kinds}",
+        )
+
+
+def _row(name: str, settings: ProviderConfig, config: Config) -> ProviderRow | None:
+    """The known provider that it is, or is another account of."""
+    row = PROVIDERS.get(settings.kind or name)
+    if row is None and settings.kind:
+        near = closest(settings.kind, PROVIDERS)
+        meant = f"did you mean {near}? " if near else ""
+        raise ConfigError(
+            f"providers.{name}.kind: {quote(settings.kind)} is no known provider",
+            where=config.where("providers", name, "kind"),
+            hint=f"{meant}Known: {', '.join(PROVIDERS)}; leave kind out for a provider of your own",
+        )
+    return row
 
 
 def _base_url(

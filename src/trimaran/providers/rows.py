@@ -38,6 +38,14 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     """A GET that costs nothing and needs a valid credential."""
     price_provider: str = ""
     """Its id in the price table."""
+    aws_service: str = ""
+    """The name under which requests are signed, where AWS's signature authenticates them instead of a key."""
+    door: str = ""
+    """A name in ``providers.DOORS``; empty: the plain one."""
+    tier_is_asked: bool = False
+    """Only a request that asks for another service tier gets one: no setting of the account gives it."""
+    names_models: bool = True
+    """What comes after its name in a target says which base model answers; an endpoint's name does not."""
     source: str
     """Where these facts were read, and when."""
 
@@ -134,6 +142,32 @@ _ROWS = (
         price_provider="openrouter",
         source="langchain-openrouter 0.2.9, https://openrouter.ai/docs (api-keys, and the endpoints in client-sdks), 2026-11-24",
     ),
+    ProviderRow(
+        name="bedrock",
+        # And by model what its own body allows; see providers/aws/bedrock_target.py.
+        dialects=("bedrock.converse",),
+        base_url="https://bedrock-runtime.{region}.amazonaws.com",
+        key_env=("AWS_BEARER_TOKEN_BEDROCK",),
+        base_url_env=("AWS_ENDPOINT_URL_BEDROCK_RUNTIME",),
+        check_path="",
+        aws_service="bedrock",
+        tier_is_asked=True,
+        door="bedrock",
+        price_provider="aws",
+        source="botocore 1.44.8, data/bedrock-runtime and data/endpoints.json, 2026-11-30",
+    ),
+    ProviderRow(
+        name="sagemaker",
+        dialects=("openai.chat", "openai.embeddings", "sagemaker.invocations"),
+        base_url="https://runtime.sagemaker.{region}.amazonaws.com",
+        key_env=(),
+        base_url_env=("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME",),
+        check_path="",
+        aws_service="sagemaker",
+        door="sagemaker",
+        names_models=False,
+        source="botocore 1.44.8, data/sagemaker-runtime and data/endpoints.json, 2026-11-30",
+    ),
 )
 
 PROVIDERS: dict[str, ProviderRow] = {row.name: row for row in _ROWS}
@@ -143,13 +177,11 @@ NOT_YET: frozenset[str] = frozenset(
     {
         "azure_ml",
         "azure_openai",
-        "bedrock",
         "cloud_run",
         "gemini",
         "kserve",
         "modal",
         "pool",
-        "sagemaker",
         "vertex",
     }
 )

@@ -24,6 +24,7 @@ __all__ = [
     "Abandoned",
     "Choice",
     "Completed",
+    "Condition",
     "Event",
     "Failed",
     "FirstToken",
@@ -153,6 +154,18 @@ class Abandoned(msgspec.Struct, gc=False):
     probe: bool = False
 
 
+class Condition(msgspec.Struct, frozen=True):
+    """What was found out about a target, or about an account that several share, without asking it for an answer: see
+    :mod:`trimaran.routing.conditions`."""
+
+    key: str
+    """A target's id, or ``credential:NAME``."""
+    level: str
+    """``up``, ``last_resort`` (asked when nothing else is left), ``pending`` (not asked yet, but soon), ``down`` (not asked)."""
+    reason: str = ""
+    """One sentence for people, with what mends it."""
+
+
 class SharedCeiling(msgspec.Struct, array_like=True, gc=False):
     """A learned ceiling as one worker knows it: :class:`trimaran.routing.ceiling.Ceiling`."""
 
@@ -211,4 +224,4 @@ class Shared(msgspec.Struct):
     targets: dict[str, SharedTarget]
 
 
-Event = Sent | FirstToken | Completed | Failed | Abandoned | Shared
+Event = Sent | FirstToken | Completed | Failed | Abandoned | Shared | Condition

@@ -21,7 +21,8 @@ from trimaran.routing.circuit import (
     trial_sent,
     verdict_of,
 )
-from trimaran.routing.events import Abandoned, Completed, Event, Failed, FirstToken, Sent, Shared
+from trimaran.routing.conditions import note_condition
+from trimaran.routing.events import Abandoned, Completed, Condition, Event, Failed, FirstToken, Sent, Shared
 from trimaran.routing.model import observe_tpot, observe_ttft, observe_whole, recovered, ttft_s_of
 from trimaran.routing.prefixes import SHARE_CAP, SHARE_MEMORY, Table
 from trimaran.routing.sharing import PEER_FRESH_S, hear
@@ -237,4 +238,5 @@ _HANDLERS: dict[type, Callable[[State, Any, float], None]] = {
     Failed: _failed,
     Abandoned: _abandoned,
     Shared: _shared,
+    Condition: note_condition,
 }

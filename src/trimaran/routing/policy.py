@@ -44,6 +44,8 @@ class Candidate(msgspec.Struct, frozen=True):
     alike: tuple[str, ...] = ()
     """The policy's targets with this very price, itself included. Mostly they are one model in several places, so they are taken
     to write answers of one length: chance in what was seen of each must not make a difference in cost."""
+    account: str = ""
+    """Key of the condition that it shares with others: ``credential:NAME``; empty: it shares none."""
     caches: bool = False
     """Tokens read from its cache have a price of their own."""
 
@@ -124,6 +126,7 @@ def _candidate(name: str, target: Target | None, weight: float, total: float) ->
         weight,
         share,
         known.cache_min_tokens if known is not None else None,
+        account=f"credential:{target.credential}" if target.credential else "",
         caches=price is not None and any(tier.cached_read is not None for tier in price.tiers),
     )
 

@@ -20,6 +20,7 @@ from math import log, log1p
 
 from trimaran.routing.ceiling import Ceiling, Meter
 from trimaran.routing.circuit import Breaker
+from trimaran.routing.events import Condition
 from trimaran.routing.prefixes import PRIOR_SHARE, Table
 
 __all__ = [
@@ -168,6 +169,8 @@ class State:
     peers: dict[int, PeerView] = field(default_factory=dict)
     heard_at: float = float("-inf")
     """When another worker was last heard; loads of others count only while that is fresh."""
+    conditions: dict[str, Condition] = field(default_factory=dict)
+    """By key; what is well has none."""
     turn: int = 0
     """Number of live workers with a lower number: this one's place in the queue for trials."""
     workers: int = 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trimaran.routing.cheapest import cheapest
+from trimaran.routing.conditions import by_condition, down
 from trimaran.routing.costs import predict_costs
 from trimaran.routing.events import Choice, RouteRequest
 from trimaran.routing.fitness import divide
@@ -45,8 +46,31 @@ def order(request: RouteRequest, policy: Policy, state: State, now: float, u: fl
         policy, unfit = divide(request, policy, state)
         if not policy.targets:
             return unfit
-        return STRATEGIES[policy.strategy](request, policy, state, now, u) + unfit
-    return STRATEGIES[policy.strategy](request, policy, state, now, u)
+        return _conditioned(request, policy, state, now, u) + unfit
+    return _conditioned(request, policy, state, now, u)
+
+
+def _conditioned(request: RouteRequest, policy: Policy, state: State, now: float, u: float) -> list[Choice]:
+    """The strategy's order of those that are well, then of the last resorts; what is rejected, or down, behind both."""
+    strategy = STRATEGIES[policy.strategy]
+    if not state.conditions:
+        return strategy(request, policy, state, now, u)
+    well, last, conditions = by_condition(policy, state)
+    if well is policy:
+        return strategy(request, policy, state, now, u)
+    choices = strategy(request, well, state, now, u) if well.targets else []
+    if last is not None:
+        reasons = {
+            name: each.reason for name, each in zip(policy.candidates, conditions, strict=True) if each is not None
+        }
+        resorts = strategy(request, last, state, now, u)
+        for choice in resorts:
+            if choice.admitted:
+                choice.reason, choice.probe = reasons[choice.target], False
+        choices += resorts
+        # A sort is stable: each half keeps its own order.
+        choices.sort(key=lambda choice: not choice.admitted)
+    return choices + down(policy, state, conditions, now)
 
 
 def appraise(choices: list[Choice], request: RouteRequest, policy: Policy, state: State, now: float) -> list[Choice]:

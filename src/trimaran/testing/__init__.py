@@ -7,20 +7,40 @@ simulated. :mod:`trimaran.testing.contract` imports the vendors' SDKs when it is
 
 from __future__ import annotations
 
+from trimaran.testing.aws import AwsAccount, AwsCredential
+from trimaran.testing.bedrock_models import BedrockModel, BedrockModels
 from trimaran.testing.behaviour import FAULTS, Behaviour, Fault
 from trimaran.testing.clock import Deadlock, VirtualClock, VirtualTimeLoop, run_virtual
+from trimaran.testing.google import GoogleCloud, GoogleToken
+from trimaran.testing.google_identity import GoogleIdentity, IdentityFailure
+from trimaran.testing.google_services import Google
 from trimaran.testing.log import LoggedRequest, Outcome, RequestLog
 from trimaran.testing.provider import SimulatedProvider
+from trimaran.testing.sagemaker import SageMaker
+from trimaran.testing.vertex_endpoints import DeployedModel, VertexEndpoint, VertexEndpoints
 
 __all__ = [
     "FAULTS",
+    "AwsAccount",
+    "AwsCredential",
+    "BedrockModel",
+    "BedrockModels",
     "Behaviour",
     "Deadlock",
+    "DeployedModel",
     "Fault",
+    "Google",
+    "GoogleCloud",
+    "GoogleIdentity",
+    "GoogleToken",
+    "IdentityFailure",
     "LoggedRequest",
     "Outcome",
     "RequestLog",
+    "SageMaker",
     "SimulatedProvider",
+    "VertexEndpoint",
+    "VertexEndpoints",
     "VirtualClock",
     "VirtualTimeLoop",
     "run_virtual",

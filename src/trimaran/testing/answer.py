@@ -152,10 +152,15 @@ class Answer:
     def _fail(self) -> None:
         behaviour = self._behaviour
         refusal = self._dialect.fault(behaviour.status, behaviour.error_code, behaviour.error_message)
+        refusal.retry_after_s = behaviour.retry_after_s
         body = self._dialect.refusal(refusal, self._request_id)
         self._row.status = behaviour.status
         head = self._dialect.head.write(
-            behaviour.status, self._request_id, length=len(body), retry_after_s=behaviour.retry_after_s
+            behaviour.status,
+            self._request_id,
+            length=len(body),
+            retry_after_s=behaviour.retry_after_s,
+            lines=refusal.lines,
         )
         self._connection.transport.write(head + body)
         self._end("faulted")
@@ -189,7 +194,15 @@ class Answer:
             body = self._writer.unary_error(self._in_band())
         elif fault == "malformed_chunk":
             body = body[: len(body) * 2 // 3]
-        head = self._dialect.head.write(200, self._request_id, length=len(body), processing_ms=int(took_s * 1000))
+        took_ms, writer = int(took_s * 1000), self._writer
+        head = self._dialect.head.write(
+            200,
+            self._request_id,
+            length=len(body),
+            processing_ms=took_ms,
+            content_type=writer.content_type,
+            lines=writer.lines(took_ms),
+        )
         row = self._row
         row.status = 200
         row.first_token_at_s = self._loop.time()
@@ -209,7 +222,8 @@ class Answer:
         self._write_head(200, None, int(wait * 1000))
         if self._fate.fault == "headers_then_silence":
             return
-        self._connection.transport.write(frame(self._writer.opening()))
+        if opening := self._writer.opening():
+            self._connection.transport.write(frame(opening))
         self._due = self._loop.time() + wait
         if wait > 0:
             self._timer = self._loop.call_at(self._due, self._tick)
@@ -242,7 +256,7 @@ class Answer:
             while True:
                 if sent < count and self._due > now:
                     return "later"
-                if sent == stop_at and fate.fault != "none" and (step := self._happen(parts)) is not None:
+                if sent == stop_at and fate.fault != "none" and (step := self._happen(parts, sent)) is not None:
                     return step
                 if sent == count:
                     break
@@ -254,18 +268,21 @@ class Answer:
                 self._due += tpot_s if fate.generator is None else tpot_s * fate.factor()
         finally:
             self._sent = row.tokens_sent = sent
-        parts.append(frame(writer.closing(end_marker=fate.fault not in ("missing_end_marker", "open_end"))))
+        if closing := writer.closing(end_marker=fate.fault not in ("missing_end_marker", "open_end")):
+            parts.append(frame(closing))
         if fate.fault == "open_end":
             return "held"
         parts.append(_LAST_CHUNK)
         return "faulted" if row.fault in ("missing_end_marker", "malformed_chunk") else "completed"
 
-    def _happen(self, parts: list[bytes]) -> _Step | None:
-        """The placed fault. ``None`` when the stream goes on."""
+    def _happen(self, parts: list[bytes], sent: int) -> _Step | None:
+        """The placed fault, after ``sent`` tokens. ``None`` when the stream goes on."""
         fault = self._fate.fault
         if fault == "stall":
             return "held"
         if fault == "cut":
+            if self._behaviour.cut_inside:
+                parts.append(self._half(sent))
             return "cut"
         if fault == "in_band_error":
             event = self._writer.error(self._in_band(), bare=self._behaviour.bare_error_event)
@@ -274,6 +291,13 @@ class Answer:
         parts.append(frame(self._writer.malformed()))
         self._fate.fault = "none"
         return None
+
+    def _half(self, sent: int) -> bytes:
+        """The first half of what comes next; the transfer coding promises all of it."""
+        pieces = self._reply.pieces
+        data = self._writer.piece(pieces[sent]) if sent < len(pieces) else self._writer.closing(end_marker=True)
+        whole = frame(data)
+        return whole[: len(whole) - len(data) // 2 - 2]
 
     def _in_band(self) -> Refusal:
         behaviour = self._behaviour
@@ -286,7 +310,13 @@ class Answer:
         self._row.status = status
         self._connection.transport.write(
             self._dialect.head.write(
-                status, self._request_id, length=length, stream=length is None, processing_ms=processing_ms
+                status,
+                self._request_id,
+                length=length,
+                stream=length is None,
+                processing_ms=processing_ms,
+                content_type=self._writer.content_type,
+                lines=self._writer.lines(processing_ms),
             )
         )
 

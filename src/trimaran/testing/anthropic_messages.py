@@ -14,7 +14,7 @@ from trimaran.testing.anthropic_history import Block, Message, Thinking, read_me
 from trimaran.testing.anthropic_writer import MessagesWriter, error_body
 from trimaran.testing.behaviour import Behaviour
 from trimaran.testing.compose import compose, reported_usage
-from trimaran.testing.dialect import Headers, HeadWriter, Request, bearer, header
+from trimaran.testing.dialect import HeadWriter, Request, bearer, header
 from trimaran.testing.exchange import Part, Prompt, Refusal, Reply, Tool
 from trimaran.testing.transcript import Transcript
 from trimaran.testing.whole import WholeWriter
@@ -110,8 +110,13 @@ class _Anthropic:
     def __init__(self) -> None:
         self.head = HeadWriter(self.name, "request-id", None, _HEADERS)
 
-    def authenticate(self, headers: Headers, keys: frozenset[str] | None) -> None:
+    def serves(self, method: bytes, path: bytes) -> bool:
+        """By its fixed path."""
+        return method == b"POST" and path == self.path
+
+    def authenticate(self, request: Request, keys: frozenset[str] | None) -> None:
         """A key as a bearer token or in ``x-api-key`` (401), and a version (400)."""
+        headers = request.headers
         value = bearer(headers) or header(headers, b"x-api-key")
         if not value:
             raise Refusal(401, "", "No API key was sent. Send Authorization: Bearer KEY, or x-api-key: KEY.")

@@ -63,6 +63,10 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A block of reasoning that nobody may read as well (Anthropic only)."""
     refusal: str | None = None
     """Refuse to answer, in these words."""
+    blocked_prompt: str | None = None
+    """Refuse the prompt itself, for this reason: Gemini's ``promptFeedback.blockReason`` (Gemini only)."""
+    finish_reason: str | None = None
+    """Reported instead of why the answer ends, such as ``RECITATION`` (Gemini only)."""
     service_tier: str | None = None
     """Reported instead of the tier that the request leads to; ``default`` and ``standard`` are one tier."""
     embedding_dimensions: int = 1_536
@@ -95,17 +99,21 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Only the first so many requests since this behaviour was set can be hit; then it heals. ``None``: it stays."""
     after_tokens: int = 3
     """Content tokens sent before a ``cut``, ``stall``, ``malformed_chunk`` or ``in_band_error`` of a stream."""
+    cut_inside: bool = False
+    """A ``cut`` of a stream comes in the middle of the next event, not before it."""
     fault_delay_s: float | None = None
     """Wait before a ``status`` or ``reset``, and the extra wait of ``slow_first_token`` (there 30 s by default)."""
     status: int = 503
     """HTTP status of the ``status`` fault, 400 to 599."""
     retry_after_s: float | None = None
-    """Value of the Retry-After header of the ``status`` fault; ``None`` sends none."""
+    """Value of the Retry-After header of the ``status`` fault, or of Google's RetryInfo; ``None`` sends none."""
     error_code: str | None = None
-    """The dialect's machine-readable reason in an error: OpenAI's ``error.code``, Anthropic's ``error.type``."""
+    """The dialect's machine-readable reason in an error: OpenAI's ``error.code``, Anthropic's ``error.type``, AWS's
+    error type (``ModelNotReadyException``), Google's status word (``FAILED_PRECONDITION``)."""
     error_message: str | None = None
     bare_error_event: bool = False
-    """OpenAI's responses only: an ``in_band_error`` of a stream is an ``error`` event and not ``response.failed``."""
+    """An ``in_band_error`` of a stream is an ``error`` event and not ``response.failed`` (OpenAI's responses), a
+    message of type ``error`` and not ``exception`` (AWS), or bare JSON between the events (Gemini)."""
 
     def __post_init__(self) -> None:
         if self.fault not in FAULTS:

@@ -2,7 +2,8 @@
 
 ``GET /_simulate`` shows behaviours and the log. ``POST /_simulate`` merges a partial :class:`Behaviour` into what is in
 force: ``{"ttft_s": 2}`` everywhere, or, with ``"scope"``, for one dialect or one model. ``DELETE /_simulate/log``
-forgets the log. A partial that does not fit is refused as a whole, naming the field.
+forgets the log. A partial that does not fit is refused as a whole, naming the field. ``/_simulate/sagemaker`` does the same
+for the simulated SageMaker's endpoints: ``{"name": "a", "status": "Updating"}`` declares an endpoint or changes one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from trimaran.testing.behaviour import Behaviour
 from trimaran.testing.dialect import Request
+from trimaran.testing.sagemaker import Endpoint, SageMaker
 
 if TYPE_CHECKING:
     from trimaran.testing.provider import SimulatedProvider
@@ -37,7 +39,25 @@ def answer_control(provider: SimulatedProvider, request: Request, path: bytes, *
     if path == CONTROL_PATH + b"/log" and request.method == b"DELETE":
         provider.log.clear()
         return _response("200 OK", provider.state(rows=0))
+    if path == CONTROL_PATH + b"/sagemaker" and request.method in (b"GET", b"POST"):
+        try:
+            if request.method == b"POST":
+                _change_endpoint(provider.sagemaker, request.body)
+        except (ValueError, msgspec.MsgspecError) as error:
+            return _response("400 Bad Request", {"error": f"{error}. Fields: {', '.join(Endpoint.__struct_fields__)}"})
+        return _response("200 OK", {"simulated": True, "endpoints": provider.sagemaker.endpoints})
     return _response("404 Not Found", {"error": "use GET or POST /_simulate, or DELETE /_simulate/log"})
+
+
+def _change_endpoint(fleet: SageMaker, body: bytes) -> None:
+    changes = msgspec.json.decode(body, type=dict[str, Any])
+    name = changes.pop("name", None)
+    if not isinstance(name, str):
+        raise ValueError("name: must be the endpoint's")
+    if all(endpoint.name != name for endpoint in fleet.endpoints):
+        fleet.put(msgspec.convert({"name": name, **changes}, Endpoint))
+    else:
+        fleet.change(name, **changes)
 
 
 def _change(provider: SimulatedProvider, body: bytes) -> None:

@@ -1,14 +1,16 @@
 """What a simulated dialect must offer, and the response heads they share.
 
 A :class:`Dialect` reads requests and words refusals; for each answer it makes an :class:`AnswerWriter`, which knows the
-bytes of the whole answer and of every stream event, but nothing of time, sockets or faults. Real providers send about
-twenty response headers; so do these, because each one costs a gateway something. They include a cookie, which a gateway
-must not pass on.
+bytes of the whole answer and of every stream event, but nothing of time, sockets or faults. A :class:`LookUp` answers
+what is not generated: lists and descriptions, which no behaviour slows or breaks. Real providers send about twenty
+response headers; so do these, because each one costs a gateway something. They include a cookie, which a gateway must
+not pass on.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
@@ -16,7 +18,7 @@ from typing import NamedTuple, Protocol
 from trimaran.testing.behaviour import Behaviour
 from trimaran.testing.exchange import Prompt, Refusal, Reply
 
-__all__ = ["AnswerWriter", "Dialect", "HeadWriter", "Headers", "Request", "bearer", "frame", "header"]
+__all__ = ["AnswerWriter", "Dialect", "HeadWriter", "Headers", "LookUp", "Request", "bearer", "frame", "header"]
 
 Headers = list[tuple[bytes, bytes]]
 """Request headers in order, names in lower case."""
@@ -33,8 +35,15 @@ class Request(NamedTuple):
 
 
 class AnswerWriter(Protocol):
-    """Bytes of one answer. Stream events are server-sent events without transfer coding. A writer of a stream keeps
-    state: its pieces are asked for once each, in order."""
+    """Bytes of one answer. Stream events are whole blocks of the dialect's framing (server-sent events, or messages of
+    AWS's event stream) without transfer coding. A writer of a stream keeps state: its pieces are asked for once each, in
+    order."""
+
+    content_type: bytes
+    """Of the whole answer. A stream's belongs to the dialect's head."""
+
+    def lines(self, took_ms: int) -> bytes:
+        """Further header lines of a good answer, each begun by CRLF; ``took_ms``: how long the model took."""
 
     def unary(self) -> bytes:
         """The whole JSON body."""
@@ -52,7 +61,7 @@ class AnswerWriter(Protocol):
         """Finish reason, usage and, if wanted, the end marker."""
 
     def malformed(self) -> bytes:
-        """An event whose data is broken JSON."""
+        """A damaged event: broken JSON, or a wrong checksum."""
 
     def error(self, refusal: Refusal, *, bare: bool = False) -> bytes:
         """An error inside a stream. ``bare``: see :class:`~trimaran.testing.behaviour.Behaviour`."""
@@ -63,10 +72,14 @@ class Dialect(Protocol):
 
     name: str
     path: bytes
+    """Empty where the path holds the model; then :meth:`serves` is asked."""
     head: HeadWriter
 
-    def authenticate(self, headers: Headers, keys: frozenset[str] | None) -> None:
-        """Raises :class:`Refusal` (401, 400) on missing or wrong credentials. ``keys`` None: any key will do."""
+    def serves(self, method: bytes, path: bytes) -> bool:
+        """Whether a request without a fixed path is this dialect's."""
+
+    def authenticate(self, request: Request, keys: frozenset[str] | None) -> None:
+        """Raises :class:`Refusal` (401, 403, 400) on missing or wrong credentials. ``keys`` None: any key will do."""
 
     def read(self, request: Request) -> Prompt:
         """Raises :class:`Refusal` (400)."""
@@ -90,11 +103,44 @@ class Dialect(Protocol):
         """The list of models, or one of them; ``None`` when there is no such model."""
 
 
-class HeadWriter:
-    """Writes status line and headers; everything that does not change is joined once a second."""
+class LookUp(Protocol):
+    """A part of a provider that tells what it has: models, endpoints."""
 
-    def __init__(self, dialect: str, id_header: str, processing_header: str | None, lines: str) -> None:
+    name: str
+    head: HeadWriter
+
+    def serves(self, method: bytes, path: bytes) -> bool:
+        """Whether a request is for it."""
+
+    def authenticate(self, request: Request, keys: frozenset[str] | None) -> None:
+        """See :class:`Dialect`."""
+
+    def look_up(self, request: Request) -> bytes:
+        """The JSON answer. Raises :class:`Refusal`."""
+
+    def refusal(self, refusal: Refusal, request_id: str) -> bytes:
+        """The JSON error body."""
+
+
+class HeadWriter:
+    """Writes status line and headers; everything that does not change is joined once a second.
+
+    ``lines`` are headers on lines of their own, ``identify`` gives a request id the vendor's form.
+    """
+
+    def __init__(
+        self,
+        dialect: str,
+        id_header: str,
+        processing_header: str | None,
+        lines: str,
+        *,
+        stream_type: str = "text/event-stream; charset=utf-8",
+        identify: Callable[[str], str] = str,
+    ) -> None:
         self._dialect = dialect
+        self._stream_type = stream_type.encode()
+        self._identify = identify
         self._id = f"\r\n{id_header}: ".encode()
         self._processing = f"\r\n{processing_header}: ".encode() if processing_header else None
         self._lines = lines
@@ -110,18 +156,23 @@ class HeadWriter:
         stream: bool = False,
         processing_ms: int = 0,
         retry_after_s: float | None = None,
+        content_type: bytes = b"application/json",
+        lines: bytes = b"",
     ) -> bytes:
-        """``length`` None means chunked. Ends with the empty line."""
+        """``length`` None means chunked; ``lines`` are further header lines, each begun by CRLF. Ends with the empty
+        line."""
         second = int(time.time())
         if second != self._second:
             self._second, self._common = second, self._join(second)
         parts = [
             _STATUS_LINES.get(status) or b"HTTP/1.1 %d Simulated" % status,
             self._common,
-            b"\r\ncontent-type: text/event-stream; charset=utf-8" if stream else b"\r\ncontent-type: application/json",
+            b"\r\ncontent-type: ",
+            self._stream_type if stream else content_type,
             b"\r\ntransfer-encoding: chunked" if length is None else b"\r\ncontent-length: %d" % length,
             self._id,
-            request_id.encode(),
+            self._identify(request_id).encode(),
+            lines,
         ]
         if self._processing:
             parts.append(self._processing + b"%d" % processing_ms)
@@ -132,7 +183,7 @@ class HeadWriter:
 
     def _join(self, second: int) -> bytes:
         reset = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second + 60))
-        lines = [f"date: {formatdate(second, usegmt=True)}", *self._lines.format(reset=reset).split("\n")]
+        lines = [f"date: {formatdate(second, usegmt=True)}", *self._lines.format(reset=reset).splitlines()]
         lines.append(f"x-simulated: trimaran {self._dialect}")
         return "".join(f"\r\n{line}" for line in lines).encode()
 

@@ -131,7 +131,14 @@ class Reply(msgspec.Struct):
 
 
 class Refusal(Exception):
-    """The simulated provider refuses a request. ``kind`` is neutral; each dialect names it in its own way."""
+    """The simulated provider refuses a request. ``kind`` is neutral; each dialect names it in its own way.
+
+    ``lines``: further header lines of the answer, each begun by CRLF. ``retry_after_s``: how long to wait, for dialects that
+    say it in the body.
+    """
+
+    lines = b""
+    retry_after_s: float | None = None
 
     def __init__(self, status: int, kind: str, message: str, *, param: str | None = None) -> None:
         super().__init__(message)

@@ -15,7 +15,7 @@ import msgspec
 
 from trimaran.testing.behaviour import Behaviour
 from trimaran.testing.compose import compose
-from trimaran.testing.dialect import Headers, HeadWriter, bearer
+from trimaran.testing.dialect import HeadWriter, Request, bearer
 from trimaran.testing.exchange import Prompt, Refusal, Reply, Tool
 
 __all__ = [
@@ -74,9 +74,13 @@ class OpenAIDialect:
     def __init__(self) -> None:
         self.head = HeadWriter(self.name, "x-request-id", "openai-processing-ms", _HEADERS)
 
-    def authenticate(self, headers: Headers, keys: frozenset[str] | None) -> None:
+    def serves(self, method: bytes, path: bytes) -> bool:
+        """By its fixed path."""
+        return method == b"POST" and path == self.path
+
+    def authenticate(self, request: Request, keys: frozenset[str] | None) -> None:
         """A bearer token, as OpenAI wants it."""
-        value = bearer(headers)
+        value = bearer(request.headers)
         if not value:
             raise Refusal(401, "no_key", "No API key was sent. Put it in the header Authorization: Bearer KEY.")
         if keys is not None and value.decode("latin-1") not in keys:
@@ -121,7 +125,8 @@ class OpenAIDialect:
 def error_body(refusal: Refusal) -> dict[str, Any]:
     """The members of ``error``."""
     kind, _, code = refusal.kind.partition("/")
-    row = (kind, code) if code else _ERROR_TYPES.get(refusal.kind, ("invalid_request_error", None))
+    default = "server_error" if refusal.status >= 500 else "invalid_request_error"
+    row = (kind, code) if code else _ERROR_TYPES.get(refusal.kind, (default, None))
     return {"message": refusal.message, "type": row[0], "param": refusal.param, "code": row[1]}
 
 

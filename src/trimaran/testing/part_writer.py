@@ -18,6 +18,8 @@ class PartWriter(ABC):
 
     __slots__ = ("_left", "_open", "_place", "_reply", "part")
 
+    content_type = b"application/json"
+
     part: Part
     """The part that the next piece belongs to, or the last one."""
 
@@ -26,6 +28,10 @@ class PartWriter(ABC):
         self._place = -1
         self._left = 0
         self._open = False
+
+    def lines(self, took_ms: int) -> bytes:
+        """See :class:`~trimaran.testing.dialect.AnswerWriter`; none by default."""
+        return b""
 
     @abstractmethod
     def open_part(self, part: Part) -> bytes:

@@ -1,4 +1,5 @@
-"""The simulated provider: one loopback port that speaks OpenAI's chat, responses and embeddings and Anthropic's messages.
+"""The simulated provider: one loopback port that speaks OpenAI's chat, responses and embeddings, Anthropic's messages and
+Amazon Bedrock.
 
 It composes the parts: connections parse, dialects read and write, :mod:`~trimaran.testing.answer` plays the answer. It
 says in every answer that it is simulated (header ``x-simulated``, and the default text). Behaviours are looked up by
@@ -18,17 +19,24 @@ import msgspec
 
 from trimaran.testing.answer import Answer, draw
 from trimaran.testing.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from trimaran.testing.aws import AwsAccount
+from trimaran.testing.bedrock import BEDROCK_DIALECTS, bedrock_dialects, bedrock_look_ups
+from trimaran.testing.bedrock_models import BedrockModels
 from trimaran.testing.behaviour import Behaviour
 from trimaran.testing.connection import Connection, Exchange
 from trimaran.testing.control import CONTROL_PATH, answer_control
-from trimaran.testing.dialect import Dialect, Request, header
+from trimaran.testing.dialect import Dialect, LookUp, Request, header
 from trimaran.testing.exchange import Refusal
+from trimaran.testing.google_services import Google
 from trimaran.testing.log import LoggedRequest, RequestLog
 from trimaran.testing.openai_chat import OpenAIChat
 from trimaran.testing.openai_embeddings import OpenAIEmbeddings
 from trimaran.testing.openai_responses import OpenAIInputTokens, OpenAIResponses
+from trimaran.testing.sagemaker import Endpoint, SageMaker
+from trimaran.testing.sagemaker_control import sagemaker_look_ups
+from trimaran.testing.sagemaker_runtime import sagemaker_dialects
 
-__all__ = ["ANTHROPIC_DIALECTS", "DEFAULT_MODELS", "OPENAI_DIALECTS", "SimulatedProvider"]
+__all__ = ["ANTHROPIC_DIALECTS", "BEDROCK_DIALECTS", "DEFAULT_MODELS", "OPENAI_DIALECTS", "SimulatedProvider"]
 
 DEFAULT_MODELS = (
     "gpt-4o-mini",
@@ -63,6 +71,9 @@ class SimulatedProvider:
 
     ``behaviours`` maps a dialect (``openai.chat``) or an upstream model name to its own behaviour. ``models`` limits
     which models exist (by default all but ``missing-model``); ``keys`` limits which keys are accepted (by default any).
+    ``aws`` is the AWS account behind Bedrock and SageMaker: its credentials, region and clock; ``bedrock`` says which
+    models it has. ``sagemaker`` holds SageMaker's endpoints; by default any name is one that answers as vLLM does.
+    ``google`` is the cloud behind Gemini, Vertex AI and Google's token services. All may be changed while the provider runs.
     ``log_limit`` bounds the log; ``keep_bodies`` False drops request bodies from it.
     """
 
@@ -77,6 +88,10 @@ class SimulatedProvider:
         seed: int = 0,
         models: Iterable[str] | None = None,
         keys: Iterable[str] | None = None,
+        aws: AwsAccount | None = None,
+        bedrock: BedrockModels | None = None,
+        sagemaker: SageMaker | None = None,
+        google: Google | None = None,
         log_limit: int = 10_000,
         keep_bodies: bool = True,
     ) -> None:
@@ -90,11 +105,23 @@ class SimulatedProvider:
         self._known = frozenset(self._models) if self._models is not None else None
         self._keys = frozenset(keys) if keys is not None else None
         self._keep_bodies = keep_bodies
+        self.aws = aws or AwsAccount()
+        self.bedrock = bedrock or BedrockModels()
+        self.sagemaker = sagemaker or SageMaker(template=Endpoint(name="any"))
         self._openai, self._anthropic = OpenAIChat(), AnthropicMessages()
         responses = OpenAIResponses()
         dialects: list[Dialect] = [self._openai, responses, OpenAIInputTokens(responses), OpenAIEmbeddings()]
         dialects += [self._anthropic, AnthropicCountTokens()]
-        self._by_path: dict[bytes, Dialect] = {dialect.path: dialect for dialect in dialects}
+        dialects += bedrock_dialects(self.aws, self.bedrock)
+        dialects += sagemaker_dialects(self.aws, self.sagemaker)
+        self._look_ups: list[LookUp] = [*bedrock_look_ups(self.aws, self.bedrock)]
+        self._look_ups += sagemaker_look_ups(self.aws, self.sagemaker)
+        self.google = google or Google()
+        dialects += self.google.dialects()
+        self._look_ups += self.google.look_ups(self._models)
+        self._google_models = self.google.models(self._models)
+        self._by_path: dict[bytes, Dialect] = {dialect.path: dialect for dialect in dialects if dialect.path}
+        self._others = [dialect for dialect in dialects if not dialect.path]
         self._server: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: set[Connection] = set()
@@ -254,8 +281,8 @@ class SimulatedProvider:
     def receive(self, connection: Connection, request: Request) -> Exchange | None:
         """Answer one request."""
         path = request.target.partition(b"?")[0]
-        if request.method == b"POST" and (dialect := self._by_path.get(path)) is not None:
-            return self._generate(connection, request, dialect)
+        if request.method == b"POST" and (dialect := self._of(path)) is not None:
+            return self._generate(connection, request, dialect, path)
         if path.startswith(CONTROL_PATH):
             connection.transport.write(answer_control(self, request, path, loopback=connection.loopback))
             connection.done(request.keep_alive)
@@ -263,12 +290,18 @@ class SimulatedProvider:
         self._look_up(connection, request, path)
         return None
 
-    def _generate(self, connection: Connection, request: Request, dialect: Dialect) -> Exchange | None:
+    def _of(self, path: bytes) -> Dialect | None:
+        """Whose a POST is."""
+        if (dialect := self._by_path.get(path)) is not None:
+            return dialect
+        return next((one for one in self._others if one.serves(b"POST", path)), None)
+
+    def _generate(self, connection: Connection, request: Request, dialect: Dialect, path: bytes) -> Exchange | None:
         loop = self._loop
         assert loop is not None
-        row = self._logged(request, dialect.path, dialect.name, loop.time())
+        row = self._logged(request, path, dialect.name, loop.time())
         try:
-            dialect.authenticate(request.headers, self._keys)
+            dialect.authenticate(request, self._keys)
             prompt = dialect.read(request)
             row.model, row.stream, row.input_tokens = prompt.model, prompt.stream, prompt.input_tokens
             scope, slot = self._slot(prompt.model, dialect.name)
@@ -305,19 +338,23 @@ class SimulatedProvider:
         return _DEFAULT, slots[_DEFAULT]
 
     def _look_up(self, connection: Connection, request: Request, path: bytes) -> None:
-        """Models, and what does not exist."""
+        """Models and other lists, and what does not exist."""
         assert self._loop is not None
+        found = next((one for one in self._look_ups if one.serves(request.method, path)), None)
+        if found is None and self._google_models.prefers(request):
+            found = self._google_models
         versioned = header(request.headers, b"anthropic-version") is not None
         dialect: Dialect = self._anthropic if versioned else self._openai
-        row = self._logged(request, path, dialect.name, self._loop.time())
+        place = found or dialect
+        row = self._logged(request, path, place.name, self._loop.time())
         try:
-            dialect.authenticate(request.headers, self._keys)
-            body = self._found(dialect, request, path)
+            place.authenticate(request, self._keys)
+            body = found.look_up(request) if found is not None else self._found(dialect, request, path)
         except Refusal as refusal:
-            self._refuse(connection, request, dialect, refusal, row)
+            self._refuse(connection, request, place, refusal, row)
             return
         row.status = 200
-        connection.transport.write(dialect.head.write(200, _request_id(row), length=len(body)) + body)
+        connection.transport.write(place.head.write(200, _request_id(row), length=len(body)) + body)
         self.log.end(row, "completed", self._loop.time())
         connection.done(request.keep_alive)
 
@@ -331,12 +368,13 @@ class SimulatedProvider:
         raise Refusal(404, "", f"{request.method.decode('latin-1')} {path.decode('latin-1')} is not simulated")
 
     def _refuse(
-        self, connection: Connection, request: Request, dialect: Dialect, refusal: Refusal, row: LoggedRequest
+        self, connection: Connection, request: Request, dialect: Dialect | LookUp, refusal: Refusal, row: LoggedRequest
     ) -> None:
         assert self._loop is not None
         body = dialect.refusal(refusal, _request_id(row))
         row.status = refusal.status
-        connection.transport.write(dialect.head.write(refusal.status, _request_id(row), length=len(body)) + body)
+        head = dialect.head.write(refusal.status, _request_id(row), length=len(body), lines=refusal.lines)
+        connection.transport.write(head + body)
         self.log.end(row, "refused", self._loop.time())
         connection.done(request.keep_alive)
 

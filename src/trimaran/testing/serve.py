@@ -29,10 +29,12 @@ def run_mock(
 ) -> None:
     """Serve every dialect until SIGINT or SIGTERM; then finish open answers for at most 5 s (a second signal: at once).
 
-    ``port`` 0 lets the system choose. ``announce`` gets one line that holds the address once requests are accepted.
-    Prompts are not kept. Raises :class:`~trimaran.errors.StartError` when the port is taken.
+    Whatever is neither OpenAI's nor Anthropic's behaves as ``openai`` says. ``port`` 0 lets the system choose.
+    ``announce`` gets one line that holds the address once requests are accepted. Prompts are not kept. Raises
+    :class:`~trimaran.errors.StartError` when the port is taken.
     """
     provider = SimulatedProvider(
+        openai,
         behaviours=dict.fromkeys(OPENAI_DIALECTS, openai) | dict.fromkeys(ANTHROPIC_DIALECTS, anthropic),
         name=name,
         host=host,
@@ -64,7 +66,9 @@ async def _serve(provider: SimulatedProvider, announce: Callable[[str], None]) -
             where="--port",
             hint="Choose another port, or 0 for any free one.",
         ) from error
-    announce(f"Simulated OpenAI and Anthropic API on {provider.base_url} (nothing real answers; Ctrl-C stops)")
+    announce(
+        f"Simulated OpenAI, Anthropic, Bedrock and SageMaker API on {provider.base_url} (nothing real answers; Ctrl-C stops)"
+    )
     sys.stdout.flush()
     await stop.wait()
     closing = asyncio.ensure_future(provider.close(_GRACE_S))

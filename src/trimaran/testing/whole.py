@@ -21,10 +21,16 @@ class WholeWriter:
 
     __slots__ = ("_body", "_serial", "_worded")
 
+    content_type = b"application/json"
+
     def __init__(self, body: bytes, worded: Worded, serial: int) -> None:
         self._body = body
         self._worded = worded
         self._serial = serial
+
+    def lines(self, took_ms: int) -> bytes:
+        """None."""
+        return b""
 
     def unary(self) -> bytes:
         """The value."""

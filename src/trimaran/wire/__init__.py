@@ -13,14 +13,21 @@ from trimaran.types import Target
 from trimaran.wire import continuation as _continuation
 from trimaran.wire import translation as _translation
 from trimaran.wire.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from trimaran.wire.bedrock_converse import BedrockConverse
+from trimaran.wire.bedrock_llama import BedrockLlama
+from trimaran.wire.bedrock_mistral import BedrockMistral
 from trimaran.wire.continuation import Transcript
 from trimaran.wire.conversation import Notes
-from trimaran.wire.dialect import ChatDialect, Dialect, Envelope
+from trimaran.wire.dialect import ChatDialect, Dialect, Envelope, Streaming
 from trimaran.wire.failures import client_status
+from trimaran.wire.gemini_generate import GeminiCountTokens, GeminiGenerate
+from trimaran.wire.huggingface_generate import HuggingFaceGenerate
+from trimaran.wire.kserve_v2 import KServeV2
 from trimaran.wire.openai_chat import OpenAIChat
 from trimaran.wire.openai_embeddings import OpenAIEmbeddings
 from trimaran.wire.openai_responses import OpenAIInputTokens, OpenAIResponses
 from trimaran.wire.relay import StreamRelay
+from trimaran.wire.sagemaker_invocations import SageMakerInvocations
 from trimaran.wire.translation import Translation
 
 __all__ = [
@@ -30,10 +37,12 @@ __all__ = [
     "Envelope",
     "Notes",
     "StreamRelay",
+    "Streaming",
     "Transcript",
     "Translation",
     "client_status",
     "continue_translation",
+    "surface",
     "translate",
 ]
 
@@ -46,9 +55,31 @@ DIALECTS: dict[str, Dialect] = {
         OpenAIEmbeddings(),
         AnthropicMessages(),
         AnthropicCountTokens(),
+        BedrockConverse(),
+        BedrockLlama(),
+        BedrockMistral(),
+        GeminiGenerate(),
+        GeminiCountTokens(),
+        HuggingFaceGenerate(),
+        KServeV2(),
+        SageMakerInvocations(),
     )
 }
 """By name. The names are those of ``Target.dialects``."""
+
+
+_FIXED = {dialect.path: dialect for dialect in DIALECTS.values() if dialect.serves(dialect.path)}
+_OPEN = tuple(dialect for dialect in DIALECTS.values() if dialect.path not in _FIXED)
+
+
+def surface(path: bytes) -> Dialect | None:
+    """The dialect in which a client speaks that sends a request to ``path``."""
+    found = _FIXED.get(path)
+    if found is None:
+        for dialect in _OPEN:
+            if dialect.serves(path):
+                return dialect
+    return found
 
 
 def translate(client: Dialect, envelope: Envelope, target: Target) -> Translation:

@@ -49,7 +49,6 @@ from trimaran.wire.events import (
 from trimaran.wire.members import BAD_JSON
 from trimaran.wire.relay import StreamRelay, TranslatingRelay
 from trimaran.wire.seam import Seam, added
-from trimaran.wire.sse import EventFramer, parse_event
 from trimaran.wire.translation import Translation, candidates, translated
 
 __all__ = ["MAX_TEXT_BYTES", "Transcript", "continue_translation"]
@@ -71,6 +70,7 @@ class Transcript:
         "_cut_tokens",
         "_decoder",
         "_framer",
+        "_framing",
         "_never",
         "_pieces",
         "_position",
@@ -83,7 +83,8 @@ class Transcript:
 
     def __init__(self, client: ChatDialect, envelope: Envelope) -> None:
         self._never = "several answers are asked for at once" if envelope.answers > 1 else ""
-        self._framer = EventFramer()
+        self._framing = client.framing
+        self._framer = client.framing.framer()
         self._decoder = client.stream_decoder()
         self._position = client.stream_position(envelope)
         self._pieces: list[str] = []
@@ -102,7 +103,7 @@ class Transcript:
             return
         try:
             for block in self._framer.push(data):
-                name, value = parse_event(block)
+                name, value = self._framing.parse(block)
                 if value is None:
                     continue
                 for event in self._decoder.decode(name, value):
@@ -194,7 +195,7 @@ class _Continuation(Translation, kw_only=True):
 
     def relay(self, *, created_s: int | None = None) -> StreamRelay:
         assert isinstance(self.dialect, ChatDialect)
-        return TranslatingRelay(self.dialect.stream_decoder(), self.transcript._resume(self.dropped))
+        return TranslatingRelay(self.dialect, self.transcript._resume(self.dropped))
 
 
 def continue_translation(

@@ -23,8 +23,11 @@ from trimaran.errors import AttemptError, InvalidRequest, MalformedAnswer, Trima
 from trimaran.types import Target, Usage, feature_mask
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat, note
 from trimaran.wire.events import Answer, Event
-from trimaran.wire.failures import Complaint, attempt_error, read_complaint
+from trimaran.wire.failures import Complaint, attempt_error, client_status, read_complaint
+from trimaran.wire.framing import Framing
 from trimaran.wire.members import BAD_JSON, RawMembers, Span, plain
+from trimaran.wire.sse import SSE
+from trimaran.wire.state import STATE_MARK
 
 if TYPE_CHECKING:
     from trimaran.wire.relay import StreamRelay
@@ -41,6 +44,7 @@ __all__ = [
     "StreamDecoder",
     "StreamEncoder",
     "StreamPosition",
+    "Streaming",
     "TokenCount",
     "check_fields",
     "decode_json",
@@ -179,7 +183,7 @@ class StreamEncoder(ABC):
 
     @abstractmethod
     def encode(self, event: Event) -> bytes:
-        """Whole SSE events for ``event``; empty where it is held back or has no counterpart."""
+        """Whole events for ``event``; empty where it is held back or has no counterpart."""
 
     @abstractmethod
     def end(self) -> bytes:
@@ -226,17 +230,53 @@ class Dialect(ABC):
 
     name: str
     path: bytes
-    """Follows a target's base URL, and is the path under which clients are served."""
+    """The path under which clients are served, and that follows a target's base URL. Of a dialect whose paths name the
+    model it is what they begin with; see :meth:`serves` and :meth:`upstream_path`."""
+    home: ClassVar[bytes] = b""
+    """What the paths of its API begin with, where that tells it from all others: a request to a path that is not served is
+    refused in words that its client can read."""
     operation: ClassVar[str] = "chat"
     """``chat``, ``embeddings`` or ``count`` (of tokens). One is never translated into another."""
     free: ClassVar[bool] = False
     """The provider charges nothing for it."""
     end_marker: bytes = b""
-    """The SSE event that ends a complete stream."""
+    """The event that ends a complete stream."""
+    framing: ClassVar[Framing] = SSE
+    """Of its streams."""
+    any_content: ClassVar[bool] = False
+    """Its bodies are not JSON but what the client says they are."""
+    heeds_query: ClassVar[bool] = False
+    """What follows ``?`` says something about the request; a client's key may stand there, too (``key``)."""
+    carries: ClassVar[tuple[bytes, ...]] = ()
+    """Request headers of a client, lower-case, that are a part of the request: they travel to a target of this dialect."""
+    refuses: ClassVar[Mapping[bytes, str]] = {}
+    """Request headers that ask for what is not offered here, each with the sentence that refuses it."""
+    returns: ClassVar[frozenset[bytes]] = frozenset()
+    """A target's headers, lower-case, that are a part of its answer: they go back to a client of this dialect."""
+    state_mark: ClassVar[bytes] = STATE_MARK
+    """What the JSON string of another dialect's reasoning state begins with in a client's request."""
+
+    @property
+    def shown_path(self) -> str:
+        """How people are told where it is served; empty where it is not."""
+        return self.path.decode()
+
+    def serves(self, path: bytes) -> bool:
+        """Whether a client's request to ``path`` is one in this dialect."""
+        return path == self.path
+
+    def check_query(self, path: bytes, query: bytes) -> None:  # noqa: B027 - most dialects heed none
+        """Raises :class:`InvalidRequest` for a query (what follows ``?``) that asks for another form of answer than the one
+        that is served. Only asked where :attr:`heeds_query`."""
+
+    def upstream_path(self, model: str, stream: bool) -> bytes:
+        """What follows a target's base URL."""
+        return self.path
 
     @abstractmethod
-    def read(self, body: bytes) -> Envelope:
-        """Just enough of a request. Raises :class:`InvalidRequest`."""
+    def read(self, body: bytes, path: bytes = b"") -> Envelope:
+        """Just enough of a request. ``path`` is the one that it was sent to, for dialects whose paths name the model.
+        Raises :class:`InvalidRequest`."""
 
     def rewrite(self, envelope: Envelope, upstream_model: str) -> bytes:
         """The client's body for a target of this dialect; only what the road must change is changed: the model's name,
@@ -246,6 +286,14 @@ class Dialect(ABC):
             return body
         start, end = envelope.model_span
         return b"%b%b%b" % (body[:start], _encode(upstream_model), body[end:])
+
+    def answer_head(self, request_id: str) -> bytes:
+        """Header lines that a client of this dialect expects in every answer, each ended by CRLF."""
+        return b""
+
+    def answer_type(self, headers: Mapping[bytes, bytes]) -> bytes:
+        """Content-Type of a whole answer whose target sent these headers (names as the target spells them)."""
+        return b"application/json"
 
     @abstractmethod
     def inspect(self, body: bytes) -> tuple[Usage | None, str, str]:
@@ -267,9 +315,11 @@ class Dialect(ABC):
         body: bytes,
         *,
         now_s: float | None = None,
+        error_type: str = "",
     ) -> AttemptError:
         """What a target's refusal means. ``retry_after`` is that header's value; ``now_s`` (Unix time) is what a date
-        in it counts from, the clock's when left out."""
+        in it counts from, the clock's when left out. ``error_type`` is the reason in the target's own word where a header
+        gave it (AWS: ``x-amzn-errortype``)."""
         try:
             complaint = read_complaint(msgspec.json.decode(body))
         except BAD_JSON:
@@ -293,6 +343,14 @@ class Dialect(ABC):
     def write_error(self, error: TrimaranError, request_id: str) -> bytes:
         """A JSON body. The provider's own body passes untouched where it refused the request in this dialect."""
 
+    def error_head(self, error: TrimaranError) -> bytes:
+        """Header lines that an answer with this error needs, each ended by CRLF."""
+        return b""
+
+    def error_status(self, error: TrimaranError) -> int:
+        """The HTTP status that goes with it."""
+        return client_status(error)
+
 
 class Conversational(Dialect):
     """A dialect whose requests are conversations, so that they can be translated."""
@@ -311,8 +369,8 @@ class Conversational(Dialect):
         ``notes``; the caller checks them."""
 
 
-class ChatDialect(Conversational):
-    """A dialect that answers with text, reasoning and tool calls, whole or streamed. No other one streams."""
+class Streaming(Dialect):
+    """A dialect whose answers may be streamed."""
 
     @abstractmethod
     def pass_relay(self, envelope: Envelope) -> StreamRelay:
@@ -320,7 +378,11 @@ class ChatDialect(Conversational):
 
     @abstractmethod
     def write_stream_error(self, error: TrimaranError, request_id: str) -> bytes:
-        """An SSE event that tells a client its stream ends here, incomplete. No end marker may follow it."""
+        """An event that tells a client its stream ends here, incomplete. No end marker may follow it."""
+
+
+class ChatDialect(Conversational, Streaming):
+    """A dialect that answers with text, reasoning and tool calls, whole or streamed."""
 
     def takes_format(self, wanted: ResponseFormat, target: Target) -> bool:
         """Whether ``target`` can be held to this format in this dialect. Where not, a tool may stand for it."""

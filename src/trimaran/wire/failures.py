@@ -2,7 +2,8 @@
 
 Providers say the same things in different words: a status, a type, a code, a sentence. This table of meanings is shared
 by all dialects, because OpenAI-compatible servers borrow each other's words freely. A refusal inside a stream, or in a
-body whose status was 200, has no status of its own; its code or type gives one.
+body whose status was 200, has no status of its own; its code or type gives one. AWS's words say more than its statuses,
+so they come first; what else is known of them is in :mod:`trimaran.wire.aws_failures`.
 
 A provider's sentence reaches the client, except where our credential was refused: such a sentence may quote a part of
 it.
@@ -90,8 +91,44 @@ _STATUS_OF = {
 }
 """For a refusal without a status, by its code or type; anything else is the target's own fault."""
 
+_KIND_OF: dict[str, type[AttemptError]] = {
+    "AccessDeniedException": CredentialRejected,
+    "ExpiredToken": CredentialRejected,
+    "ExpiredTokenException": CredentialRejected,
+    "IncompleteSignature": CredentialRejected,
+    "IncompleteSignatureException": CredentialRejected,
+    "InvalidClientTokenId": CredentialRejected,
+    "InvalidSignatureException": CredentialRejected,
+    "MissingAuthenticationToken": CredentialRejected,
+    "MissingAuthenticationTokenException": CredentialRejected,
+    "NotAuthorized": CredentialRejected,
+    "OptInRequired": CredentialRejected,
+    "RequestExpired": CredentialRejected,
+    "SignatureDoesNotMatch": CredentialRejected,
+    "UnrecognizedClientException": CredentialRejected,
+    "FTUFormNotFilled": TargetNotFound,
+    "ResourceNotFound": TargetNotFound,
+    "ResourceNotFoundException": TargetNotFound,
+    "LimitExceededException": RateLimited,
+    "ServiceQuotaExceededException": RateLimited,
+    "Throttling": RateLimited,
+    "ThrottlingException": RateLimited,
+    "TooManyRequestsException": RateLimited,
+    "ModelNotReadyException": Overloaded,
+    "ServiceUnavailable": Overloaded,
+    "ServiceUnavailableException": Overloaded,
+    "InternalDependencyException": ServerFault,
+    "InternalFailure": ServerFault,
+    "InternalServerException": ServerFault,
+    "ModelTimeoutException": ServerFault,
+}
+"""By code or type, whatever the status. AWS's words: the errors of botocore 1.44.8's Bedrock and SageMaker runtimes, and
+https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html, read 2026-11-30."""
+
 _TOO_LONG = (
     "prompt is too long",
+    "input is too long for requested model",
+    "input tokens exceeded",
     "maximum context length",
     "exceed context limit",
     "exceeds the context window",
@@ -104,6 +141,8 @@ _REFUSED = (
     "content_filter",
     "bio_policy",
     "misalignment_policy_violation",
+    "blocked by our content filters",
+    "guardrail_intervened",
 )
 _NOT_STORED = ("previous_response_not_found", "previous response with id", "response with id", "item with id")
 """What a request went on from is not there: a mistake of the client's, where a missing model is one of the operator's."""
@@ -132,8 +171,8 @@ def read_complaint(value: Any) -> Complaint:
         inner = {"message": inner}
     if not isinstance(inner, dict):
         inner = value
-    message = next((text for key in ("message", "detail") if isinstance(text := inner.get(key), str)), "")
-    code, kind = inner.get("code"), inner.get("type")
+    message = next((text for key in ("message", "detail", "Message") if isinstance(text := inner.get(key), str)), "")
+    code, kind = inner.get("code"), inner.get("type") or inner.get("__type")
     if type(code) is int and 400 <= code < 600:
         status = code
     else:
@@ -150,15 +189,18 @@ def attempt_error(
     content_type: str = "",
     body: bytes = b"",
     now_s: float | None = None,
+    kind: type[AttemptError] | None = None,
+    hint: str = "",
 ) -> AttemptError:
-    """The error that a refusal with this status and these words means. ``now_s`` is for :func:`retry_after_s`."""
-    kind = _kind(status, complaint)
+    """The error that a refusal with this status and these words means. ``now_s`` is for :func:`retry_after_s`. ``kind`` is
+    given where more is known than the table says; ``hint`` says what mends it."""
+    kind = _kind(status, complaint) if kind is None else kind
     message = complaint.message or f"the target answered {status}"
     if kind is CredentialRejected:
         reason = complaint.code or complaint.type or "no reason given"
         message = f"the target refused the credential it was sent ({status}: {reason})"
     return kind(
-        message,
+        f"{message.rstrip('. ')}; {hint}" if hint else message,
         upstream_status=status,
         retry_after_s=retry_after_s(retry_after, now_s),
         body=body,
@@ -168,6 +210,9 @@ def attempt_error(
 
 
 def _kind(status: int, complaint: Complaint) -> type[AttemptError]:
+    for word in (complaint.type, complaint.code):
+        if (known := _KIND_OF.get(word)) is not None:
+            return known
     if status == 429:
         return RateLimited
     if status in (503, 529):

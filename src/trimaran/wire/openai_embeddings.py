@@ -45,7 +45,7 @@ class OpenAIEmbeddings(Dialect):
     path = b"/v1/embeddings"
     operation = "embeddings"
 
-    def read(self, body: bytes) -> Envelope:
+    def read(self, body: bytes, path: bytes = b"") -> Envelope:
         raw, spans = read_members(body, _READ)
         model = text_member(raw, "model")
         if "input" not in raw or bytes(raw["input"]) in _EMPTY:

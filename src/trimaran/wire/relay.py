@@ -25,10 +25,11 @@ from trimaran.wire.events import (
     PartStarted,
     ReasoningDelta,
     ServiceTier,
+    Started,
     TextDelta,
     UsageReport,
 )
-from trimaran.wire.sse import EventFramer, parse_event
+from trimaran.wire.framing import Framing
 
 if TYPE_CHECKING:
     from trimaran.wire.dialect import ChatDialect, StreamDecoder, StreamEncoder
@@ -49,8 +50,10 @@ class StreamRelay(ABC):
     __slots__ = (
         "_decoder",
         "_framer",
+        "_framing",
         "_held",
         "_held_bytes",
+        "_parse",
         "_plain",
         "complete",
         "content_events",
@@ -60,7 +63,7 @@ class StreamRelay(ABC):
         "usage",
     )
 
-    def __init__(self, decoder: StreamDecoder) -> None:
+    def __init__(self, decoder: StreamDecoder, framing: Framing) -> None:
         self.content_seen = False
         """The first content event has arrived, so the answer is committed."""
         self.complete = False
@@ -74,7 +77,9 @@ class StreamRelay(ABC):
         self.content_events = 0
         """Events that carried content so far, about one for each token."""
         self._decoder = decoder
-        self._framer = EventFramer()
+        self._framing = framing
+        self._framer = framing.framer()
+        self._parse = framing.parse
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._plain = False
@@ -103,18 +108,23 @@ class StreamRelay(ABC):
             if not self._decoder.may_end:
                 raise StreamCut("the stream ended before its end marker and before a finish reason")
             self.complete = True
-            out += self._end()
+            end = self._end()
+            if not self.content_seen:
+                raise MalformedAnswer("the stream ended without any content")
+            out += b"".join(self._held) + end
+            self._held.clear()
         self._plain = False
         return out
 
     def _last_event(self, rest: bytes) -> bytes:
-        """An event whose blank line is missing counts when it is readable."""
-        if not rest.strip():
-            return b""
+        """An event of which nothing but its end is missing counts when it is readable."""
         if rest.lstrip().startswith(b"{") and not self.content_seen:
             raise MalformedAnswer("the answer is a JSON body where a stream of events was asked for")
+        block = self._framing.last(rest)
+        if not block:
+            return b""
         try:
-            return self._admit(rest.rstrip(b"\r\n") + b"\n\n")
+            return self._admit(block)
         except MalformedAnswer as error:
             raise StreamCut("the stream ended in the middle of an event") from error
 
@@ -167,12 +177,12 @@ class PassRelay(StreamRelay):
     __slots__ = ("_drop_usage", "_end_marker")
 
     def __init__(self, dialect: ChatDialect, *, drop_usage: bool = False) -> None:
-        super().__init__(dialect.stream_decoder())
+        super().__init__(dialect.stream_decoder(), dialect.framing)
         self._end_marker = dialect.end_marker
         self._drop_usage = drop_usage
 
     def _take(self, block: bytes) -> bytes:
-        name, data = parse_event(block)
+        name, data = self._parse(block)
         if data is None:
             return block
         content = False
@@ -192,15 +202,19 @@ class PassRelay(StreamRelay):
 class TranslatingRelay(StreamRelay):
     """The target's dialect in, the client's out."""
 
-    __slots__ = ("_encoder", "_tool")
+    __slots__ = ("_encoder", "_model", "_tool")
 
-    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder, tool: ToolToText | None = None) -> None:
-        super().__init__(decoder)
+    def __init__(
+        self, dialect: ChatDialect, encoder: StreamEncoder, tool: ToolToText | None = None, model: str = ""
+    ) -> None:
+        super().__init__(dialect.stream_decoder(), dialect.framing)
         self._encoder = encoder
         self._tool = tool
+        self._model = model
+        """Told where the target's dialect does not name the model."""
 
     def _take(self, block: bytes) -> bytes:
-        name, data = parse_event(block)
+        name, data = self._parse(block)
         if data is None:
             return b""
         out = self._encoded(self._decoder.decode(name, data))
@@ -217,6 +231,8 @@ class TranslatingRelay(StreamRelay):
             for seen in (event,) if tool is None else tool.events(event):
                 if type(seen) is OtherDelta:
                     raise MalformedAnswer(f"the answer holds a {seen.kind}, which the client's dialect cannot carry")
+                if type(seen) is Started and not seen.model:
+                    seen = Started(seen.id, self._model)
                 content = self._note(seen) or content
                 if type(seen) is PartStarted and type(seen.part) is ToolCall and not seen.part.name:
                     raise MalformedAnswer("the answer calls a tool without a name")

@@ -9,13 +9,12 @@ split on their way makes no difference to the blocks.
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from trimaran.errors import MalformedAnswer
+from trimaran.wire.framing import MAX_EVENT_BYTES, Framing
 
-__all__ = ["MAX_EVENT_BYTES", "EventFramer", "parse_event"]
-
-MAX_EVENT_BYTES = 4 * 2**20
-"""An event above this is refused: it has to be held whole before it can be judged. A base64 image fits."""
+__all__ = ["SSE", "EventFramer", "ServerSentEvents", "parse_event"]
 
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
 
@@ -89,3 +88,21 @@ def parse_event(block: bytes) -> tuple[bytes, bytes | None]:
         elif field == b"event":
             name = value
     return name, b"\n".join(data) if data else None
+
+
+class ServerSentEvents(Framing):
+    """The framing of nearly every provider's streams."""
+
+    content_type: ClassVar[bytes] = b"text/event-stream; charset=utf-8"
+
+    def framer(self) -> EventFramer:
+        return EventFramer()
+
+    def parse(self, block: bytes) -> tuple[bytes, bytes | None]:
+        return parse_event(block)
+
+    def last(self, rest: bytes) -> bytes:
+        return rest.rstrip(b"\r\n") + b"\n\n" if rest.strip() else b""
+
+
+SSE = ServerSentEvents()

@@ -20,7 +20,7 @@ __all__ = ["STATE_MARK", "is_wrapped", "lost_its_text", "unwrap_state", "wrap_st
 _MARK = "tmrn1:"
 _HIDDEN, _SUMMARY, _EMPTY = "*", "+", "-"
 _SIGNS = _HIDDEN + _SUMMARY + _EMPTY
-_SIGNED_WITH_TEXT = frozenset({"anthropic.messages"})
+_SIGNED_WITH_TEXT = frozenset({"anthropic.messages", "bedrock.converse"})
 """Whose state is a signature of the text."""
 STATE_MARK = b'"tmrn1:'
 """What the JSON string of a wrapped state begins with."""

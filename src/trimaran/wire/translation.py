@@ -20,16 +20,21 @@ import msgspec
 from trimaran.errors import InvalidRequest, MalformedAnswer, UnsupportedFeature
 from trimaran.types import Target, Usage, feature_mask
 from trimaran.wire.conversation import ChatRequest, Notes, ToolCall
-from trimaran.wire.dialect import ChatDialect, Conversational, CountDialect, Dialect, Envelope, Refusals
+from trimaran.wire.dialect import ChatDialect, Conversational, CountDialect, Dialect, Envelope, Refusals, Streaming
 from trimaran.wire.json_tool import ToolToText, with_json_tool
 from trimaran.wire.relay import StreamRelay, TranslatingRelay
-from trimaran.wire.state import STATE_MARK
 
 __all__ = ["Translation", "candidates", "translate", "translated"]
 
 _JSON_SCHEMA = feature_mask("json_schema")
 _PREFILL = feature_mask("prefill")
-_OPERATIONS = {"chat": "conversations", "embeddings": "embeddings", "count": "the counting of tokens"}
+_OPERATIONS = {
+    "chat": "conversations",
+    "embeddings": "embeddings",
+    "count": "the counting of tokens",
+    "infer": "inference on tensors",
+    "invoke": "raw invocations",
+}
 
 
 class Translation(msgspec.Struct):
@@ -43,6 +48,8 @@ class Translation(msgspec.Struct):
     """The request's body for the target."""
     notes: Notes | None = None
     """``None``: nothing to say."""
+    estimated: bool = False
+    """A part of the last answer's usage is our own estimate: its target counts what it generates, and not the prompt."""
 
     def answer(self, body: bytes, *, created_s: int | None = None) -> tuple[bytes, Usage | None, str, str]:
         """The body for the client, the usage if the target told it, and neutral finish reason and service tier of a whole
@@ -56,7 +63,7 @@ class Translation(msgspec.Struct):
 
     def relay(self, *, created_s: int | None = None) -> StreamRelay:
         """A relay for the stream of one answer; ``created_s`` as in :meth:`answer`."""
-        assert isinstance(self.dialect, ChatDialect)
+        assert isinstance(self.dialect, Streaming)
         return self.dialect.pass_relay(self.envelope)
 
 
@@ -74,6 +81,12 @@ class _ChatTranslation(Translation):
             raise MalformedAnswer("the answer calls a tool without a name")
         if self.json_tool:
             answer = ToolToText().answer(answer)
+        if not answer.model:
+            # Not every dialect's answers name it; clients expect one.
+            answer = msgspec.structs.replace(answer, model=self.envelope.model)
+        if answer.usage is not None and not answer.usage.input_tokens:
+            # No prompt is empty: an input of none was not told.
+            answer.usage.input_tokens, self.estimated = self.envelope.input_tokens, True
         created_s = int(time.time()) if created_s is None else created_s
         out = client.encode_answer(answer, created_s, self.envelope)
         return out, answer.usage, answer.finish_reason, answer.service_tier
@@ -84,7 +97,7 @@ class _ChatTranslation(Translation):
         assert isinstance(dialect, ChatDialect)
         created_s = int(time.time()) if created_s is None else created_s
         encoder = client.stream_encoder(self.envelope, created_s)
-        return TranslatingRelay(dialect.stream_decoder(), encoder, ToolToText() if self.json_tool else None)
+        return TranslatingRelay(dialect, encoder, ToolToText() if self.json_tool else None, self.envelope.model)
 
 
 class _CountTranslation(Translation):
@@ -114,7 +127,7 @@ def translate(client: Dialect, envelope: Envelope, target: Target, dialects: Map
     """
     if client.name in target.dialects and not (envelope.needs & _JSON_SCHEMA and _lacks_schema(target)):
         body = client.rewrite(envelope, target.upstream_model)
-        if body.find(STATE_MARK) < 0:
+        if body.find(client.state_mark) < 0:
             return Translation(client, client, envelope, body)
         clean = client.without_foreign_state(body)
         notes = None if clean is body else Notes(omitted=["reasoning"])
@@ -147,6 +160,9 @@ def translated(
     except RecursionError as error:
         # The decoder goes deeper than Python's own stack allows for a look at what was decoded.
         raise InvalidRequest("the body is nested too deeply") from error
+    if envelope.stream and not request.stream:
+        # Not the body but the path said so.
+        request = msgspec.structs.replace(request, stream=True)
     if change is not None:
         request = change(request)
     best: Translation | None = None
@@ -203,7 +219,7 @@ def _one(
     told = notes if notes.count else None
     if isinstance(client, CountDialect):
         return _CountTranslation(client, dialect, envelope, body, told)
-    return _ChatTranslation(client, dialect, envelope, body, told, json_tool)
+    return _ChatTranslation(client, dialect, envelope, body, told, json_tool=json_tool)
 
 
 def _noted(translation: Translation) -> int:

@@ -17,6 +17,7 @@ from trimaran.config.settings.model import ModelConfig
 from trimaran.config.settings.prices import SERVICES, PriceConfig, TokenPricesConfig
 from trimaran.config.settings.provider import ProviderConfig
 from trimaran.config.settings.root import Config
+from trimaran.config.settings.sagemaker import EndpointCapacityConfig, EndpointConfig
 from trimaran.config.settings.server import ServerConfig
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "CapabilitiesConfig",
     "CapacityConfig",
     "Config",
+    "EndpointCapacityConfig",
+    "EndpointConfig",
     "KeyConfig",
     "LedgerConfig",
     "LimitsConfig",

@@ -9,28 +9,19 @@ import msgspec
 from trimaran.config.kinds import DATE, MONEY, OneOf, count, text
 from trimaran.config.setting import Setting
 
-__all__ = ["PURCHASE_OPTIONS", "CapacityConfig"]
+__all__ = ["PURCHASE_OPTIONS", "CapacityConfig", "HourlyConfig"]
 
 PURCHASE_OPTIONS = ("on_demand", "spot", "committed_1y", "committed_3y")
 
 
-class CapacityConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Replicas that stand ready behind a provider, whether they are asked or not."""
+class HourlyConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What something that stands ready costs by the hour, and how it was bought."""
 
-    replicas: Annotated[
-        int,
-        Setting(
-            kind=count(0, 100_000, example="2"),
-            what="How many replicas stand ready. Change it when they change; the file is read again.",
-            why="They cost by the hour, busy or idle.",
-            reason="one server is the least that answers",
-        ),
-    ] = 1
     hourly_nanos: Annotated[
         int | None,
         Setting(
             kind=MONEY,
-            what="What one replica costs in an hour, instalments of earlier payments included.",
+            what="What one of them costs in an hour, instalments of earlier payments included.",
             why="`trimaran spend` divides it among the requests, and shows what was idle.",
             unit="USD",
             reason="a price is never guessed; without it the pool is unknown, not free",
@@ -56,6 +47,40 @@ class CapacityConfig(msgspec.Struct, frozen=True, kw_only=True):
             reason="most servers are rented without a commitment",
         ),
     ] = "on_demand"
+    source: Annotated[
+        str,
+        Setting(
+            kind=text(200, expected="where the price comes from", example="invoice 2026-10"),
+            what="Where the price comes from; written to the ledger.",
+            why="A bill that is disputed a year later needs its source.",
+            reason="the file itself is the source",
+        ),
+    ] = "configuration"
+    as_of: Annotated[
+        str,
+        Setting(
+            kind=DATE,
+            what="When the price was read; written to the ledger.",
+            why="Prices change.",
+            unit="date",
+            reason="not every price is dated",
+            default="none",
+        ),
+    ] = ""
+
+
+class CapacityConfig(HourlyConfig, frozen=True, kw_only=True):
+    """Replicas that stand ready behind a provider, whether they are asked or not."""
+
+    replicas: Annotated[
+        int,
+        Setting(
+            kind=count(0, 100_000, example="2"),
+            what="How many replicas stand ready. Change it when they change; the file is read again.",
+            why="They cost by the hour, busy or idle.",
+            reason="one server is the least that answers",
+        ),
+    ] = 1
     offer: Annotated[
         str,
         Setting(
@@ -84,25 +109,5 @@ class CapacityConfig(msgspec.Struct, frozen=True, kw_only=True):
             why="Spend is grouped by it.",
             reason="a provider's region is that of its servers",
             default="the provider's region",
-        ),
-    ] = ""
-    source: Annotated[
-        str,
-        Setting(
-            kind=text(200, expected="where the price comes from", example="invoice 2026-10"),
-            what="Where the price comes from; written to the ledger.",
-            why="A bill that is disputed a year later needs its source.",
-            reason="the file itself is the source",
-        ),
-    ] = "configuration"
-    as_of: Annotated[
-        str,
-        Setting(
-            kind=DATE,
-            what="When the price was read; written to the ledger.",
-            why="Prices change.",
-            unit="date",
-            reason="not every price is dated",
-            default="none",
         ),
     ] = ""

@@ -8,9 +8,20 @@ import msgspec
 
 from trimaran.config.kinds import FLAG, NAME, SECRET, URL, count, name
 from trimaran.config.setting import Group, Listing, Setting, Table
+from trimaran.config.settings.aws import (
+    AccessKeyId,
+    ExternalId,
+    Profile,
+    RoleArn,
+    RoleSessionName,
+    SecretAccessKey,
+    SessionToken,
+)
+from trimaran.config.settings.bedrock import BaseModels, BedrockApi
 from trimaran.config.settings.capabilities import CapabilitiesConfig
 from trimaran.config.settings.capacity import CapacityConfig
 from trimaran.config.settings.prices import PriceConfig
+from trimaran.config.settings.sagemaker import ENDPOINT_NAME, EndpointConfig
 from trimaran.types import Secret
 
 __all__ = ["ProviderConfig"]
@@ -22,6 +33,16 @@ _UPSTREAM_NAME = r"[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,199}"
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A provider: a known one with something changed, or a new one that speaks a known dialect."""
 
+    kind: Annotated[
+        str,
+        Setting(
+            kind=name(r"[a-z][a-z0-9_]*", expected="a known provider", example="bedrock"),
+            what="The known provider that it is another account or region of: it is asked, authenticated and priced as that one.",
+            why="One company has several accounts, and one cloud many regions, each with limits and prices of its own.",
+            reason="a provider called like a known one is that one",
+            default="the known provider of the same name, if there is one",
+        ),
+    ] = ""
     dialects: Annotated[
         tuple[str, ...],
         Setting(
@@ -81,12 +102,21 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Setting(
             kind=name(NAME, expected="a region's name", example="eu-west-1"),
-            what="Where it computes; written to the ledger.",
+            what="Where it computes; written to the ledger. At AWS it is also where it is reached.",
             why="Spend and latency are compared by region.",
             reason="public endpoints do not say",
-            default="unknown",
+            default="unknown; at AWS: AWS_REGION, AWS_DEFAULT_REGION, the profile's",
         ),
     ] = None
+    profile: Profile = ""
+    role_arn: RoleArn = ""
+    external_id: ExternalId = ""
+    role_session_name: RoleSessionName = ""
+    access_key_id: AccessKeyId = None
+    secret_access_key: SecretAccessKey = None
+    session_token: SessionToken = None
+    api: BedrockApi = ""
+    base_models: BaseModels = {}
     default_model: Annotated[
         str,
         Setting(
@@ -163,6 +193,26 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
             default="none: it charges by tokens",
         ),
     ] = None
+    endpoints: Annotated[
+        dict[str, EndpointConfig],
+        Setting(
+            kind=Table(
+                Group(
+                    EndpointConfig,
+                    expected="an endpoint",
+                    example="my-llama: {container: lmi, base_model: llama-3.1-70b}",
+                ),
+                key=ENDPOINT_NAME,
+                key_expected="a name as SageMaker takes it: up to 63 letters and digits, with - between them",
+                expected="endpoints by name",
+                example="endpoints: {my-llama: {container: lmi, base_model: llama-3.1-70b}}",
+            ),
+            what="SageMaker: its endpoints, each a target `sagemaker/<name>`.",
+            why="What an endpoint takes, and what it costs, SageMaker does not say.",
+            reason="an endpoint that is not listed is taken to answer in OpenAI's form",
+            default="none",
+        ),
+    ] = {}
     simulated: Annotated[
         bool,
         Setting(

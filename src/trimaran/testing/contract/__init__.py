@@ -11,6 +11,9 @@ from trimaran.testing.contract.anthropic_messages import (
     AnthropicSession,
     check_anthropic_messages,
 )
+from trimaran.testing.contract.anthropic_session import AnthropicBedrockSession
+from trimaran.testing.contract.bedrock_converse import BEDROCK_CONVERSE, BedrockSession, check_bedrock_converse
+from trimaran.testing.contract.gemini_generate import GEMINI_GENERATE, GeminiSession, check_gemini_generate
 from trimaran.testing.contract.openai_chat import OPENAI_CHAT, OpenAISession, check_openai_chat
 from trimaran.testing.contract.openai_embeddings import (
     OPENAI_EMBEDDINGS,
@@ -18,6 +21,8 @@ from trimaran.testing.contract.openai_embeddings import (
     check_openai_embeddings,
 )
 from trimaran.testing.contract.openai_responses import OPENAI_RESPONSES, ResponsesSession, check_openai_responses
+from trimaran.testing.contract.sagemaker import SAGEMAKER_RUNTIME, SageMakerSession, check_sagemaker
+from trimaran.testing.contract.sagemaker_session import SIMULATED_ENDPOINT_BEHAVIOURS, SIMULATED_ENDPOINTS
 from trimaran.testing.contract.suite import (
     SIMULATED_MODELS,
     Check,
@@ -30,22 +35,34 @@ from trimaran.testing.contract.suite import (
 
 __all__ = [
     "ANTHROPIC_MESSAGES",
+    "BEDROCK_CONVERSE",
+    "GEMINI_GENERATE",
     "OPENAI_CHAT",
     "OPENAI_EMBEDDINGS",
     "OPENAI_RESPONSES",
+    "SAGEMAKER_RUNTIME",
+    "SIMULATED_ENDPOINTS",
+    "SIMULATED_ENDPOINT_BEHAVIOURS",
     "SIMULATED_MODELS",
+    "AnthropicBedrockSession",
     "AnthropicSession",
+    "BedrockSession",
     "Check",
     "ContractError",
     "EmbeddingsSession",
+    "GeminiSession",
     "OpenAISession",
     "ResponsesSession",
+    "SageMakerSession",
     "Session",
     "Suite",
     "check_anthropic_messages",
+    "check_bedrock_converse",
+    "check_gemini_generate",
     "check_openai_chat",
     "check_openai_embeddings",
     "check_openai_responses",
+    "check_sagemaker",
     "differences",
     "plain",
 ]

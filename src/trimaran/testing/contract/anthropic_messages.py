@@ -129,7 +129,11 @@ def stop_sequence_cuts(session: AnthropicSession) -> Any:
     return gist, whole
 
 
-@ANTHROPIC_MESSAGES.check(simulated=True, across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"))
+@ANTHROPIC_MESSAGES.check(
+    simulated=True,
+    across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
+    lost_in=["bedrock.converse"],
+)
 def usage_details(session: AnthropicSession) -> Any:
     """Cached tokens are reported beside the other input tokens."""
     answer = session.create(model=session.named("sim-usage"), messages=user("Say hello."))
@@ -261,7 +265,7 @@ def image(session: AnthropicSession) -> Any:
     return unary(session.create(messages=[{"role": "user", "content": content}]))
 
 
-@ANTHROPIC_MESSAGES.check(across=_ANSWER, needs=["vision"])
+@ANTHROPIC_MESSAGES.check(across=_ANSWER, needs=["vision"], lost_in=["bedrock.converse"])
 def image_address(session: AnthropicSession) -> Any:
     """An image that the provider would fetch."""
     source = {"type": "url", "url": "https://example.com/picture.png"}
@@ -353,7 +357,7 @@ def foreign_signature(session: AnthropicSession) -> Any:
     return session.error(messages=[*user("Think."), said, *user("Again.")], **_THINKING)
 
 
-@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"])
+@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
 def refusal(session: AnthropicSession) -> Any:
     """A refusal is a stop reason, explained beside it."""
     gist, whole = unary(session.create(model=session.named("sim-refusal"), messages=user("Say it.")))
@@ -361,7 +365,7 @@ def refusal(session: AnthropicSession) -> Any:
     return gist, whole
 
 
-@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"])
+@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
 def stream_refusal(session: AnthropicSession) -> Any:
     """The same streamed."""
     gist, whole = streamed(session.stream(model=session.named("sim-refusal"), messages=user("Say it.")))

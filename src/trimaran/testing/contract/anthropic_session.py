@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from trimaran.testing.contract.boto_session import SECRET_KEY
 from trimaran.testing.contract.material import call_gist, decoded
 from trimaran.testing.contract.suite import Session, Suite, expect
 
-__all__ = ["ANTHROPIC_MESSAGES", "AnthropicSession", "streamed", "unary", "user"]
+__all__ = ["ANTHROPIC_MESSAGES", "AnthropicBedrockSession", "AnthropicSession", "streamed", "unary", "user"]
 
 
 class AnthropicSession(Session):
@@ -52,6 +53,46 @@ class AnthropicSession(Session):
         if status >= 500:
             return {"class": "5xx"}, None
         return {"class": type(error).__name__, "status": status, "type": getattr(error, "type", None)}, None
+
+
+class AnthropicBedrockSession(AnthropicSession):
+    """The same SDK's client for Bedrock, which asks InvokeModel and signs its requests. ``key`` is an access key id."""
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        model: str = "claude-haiku-4-5-20251001",
+        asynchronous: bool = False,
+        rename: Callable[[str], str] = str,
+        **options: Any,
+    ) -> None:
+        import anthropic
+
+        build = anthropic.AsyncAnthropicBedrock if asynchronous else anthropic.AnthropicBedrock
+        options = {
+            "base_url": base_url,
+            "aws_access_key": key,
+            "aws_secret_key": SECRET_KEY,
+            "aws_region": "us-east-1",
+            "max_retries": 0,
+            "timeout": 20.0,
+            **options,
+        }
+        Session.__init__(self, build, model=model, asynchronous=asynchronous, rename=rename, **options)
+
+    def stream(self, **fields: Any) -> list[Any]:
+        """All raw events, without the metrics that Bedrock adds to the last one."""
+        events = super().stream(**fields)
+        for event in events:
+            (event.model_extra or {}).pop("amazon-bedrock-invocationMetrics", None)
+        return events
+
+    def borrowed(self, **changes: Any) -> Any:
+        if "api_key" in changes:
+            changes["aws_access_key"] = changes.pop("api_key")
+        return super().borrowed(**changes)
 
 
 ANTHROPIC_MESSAGES: Suite[AnthropicSession] = Suite("anthropic.messages")

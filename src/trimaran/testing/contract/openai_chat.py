@@ -128,7 +128,11 @@ def stop_sequence(session: OpenAISession) -> Any:
     return gist, whole
 
 
-@OPENAI_CHAT.check(simulated=True, across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"))
+@OPENAI_CHAT.check(
+    simulated=True,
+    across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
+    lost_in=["bedrock.converse"],
+)
 def usage_details(session: OpenAISession) -> Any:
     """Cached and reasoning tokens are reported as parts of the totals."""
     answer = session.create(model=session.named("sim-usage"), messages=user("Say hello."))
@@ -245,7 +249,7 @@ def image(session: OpenAISession) -> Any:
     return unary(session.create(messages=[{"role": "user", "content": parts}]))
 
 
-@OPENAI_CHAT.check(across=_ANSWER, needs=["vision"])
+@OPENAI_CHAT.check(across=_ANSWER, needs=["vision"], lost_in=["bedrock.converse"])
 def image_address(session: OpenAISession) -> Any:
     """An image that the provider would fetch."""
     url = "https://example.com/picture.png"
@@ -304,7 +308,9 @@ def stream_reasoning(session: OpenAISession) -> Any:
     return gist, whole
 
 
-@OPENAI_CHAT.check(across=("text", "finish", "logprobs"), needs=["logprobs"], lost_in=["anthropic.messages"])
+@OPENAI_CHAT.check(
+    across=("text", "finish", "logprobs"), needs=["logprobs"], lost_in=["anthropic.messages", "bedrock.converse"]
+)
 def logprobs(session: OpenAISession) -> Any:
     """Each token has its log probability and the alternatives asked for."""
     gist, whole = unary(session.create(messages=user("Say hello."), logprobs=True, top_logprobs=2))
@@ -312,7 +318,9 @@ def logprobs(session: OpenAISession) -> Any:
     return gist, whole
 
 
-@OPENAI_CHAT.check(across=("text", "finish", "logprobs"), needs=["logprobs"], lost_in=["anthropic.messages"])
+@OPENAI_CHAT.check(
+    across=("text", "finish", "logprobs"), needs=["logprobs"], lost_in=["anthropic.messages", "bedrock.converse"]
+)
 def stream_logprobs(session: OpenAISession) -> Any:
     """The same streamed."""
     gist, whole = streamed(session.stream(messages=user("Say hello."), logprobs=True, top_logprobs=2))
@@ -326,7 +334,7 @@ def _check_chances(gist: dict[str, Any]) -> None:
     expect(all(row[1] <= 0 and len(row[2]) == 2 for row in rows), "log probabilities, two alternatives", rows)
 
 
-@OPENAI_CHAT.check(simulated=True, across=["refusal"])
+@OPENAI_CHAT.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
 def refusal(session: OpenAISession) -> Any:
     """A refusal stands in a member of its own."""
     gist, whole = unary(session.create(model=session.named("sim-refusal"), messages=user("Say it.")))
@@ -334,7 +342,7 @@ def refusal(session: OpenAISession) -> Any:
     return gist, whole
 
 
-@OPENAI_CHAT.check(simulated=True, across=["refusal"])
+@OPENAI_CHAT.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
 def stream_refusal(session: OpenAISession) -> Any:
     """The same streamed."""
     gist, whole = streamed(session.stream(model=session.named("sim-refusal"), messages=user("Say it.")))

@@ -117,7 +117,11 @@ def stream_max_tokens(session: ResponsesSession) -> Any:
     return gist, whole
 
 
-@OPENAI_RESPONSES.check(simulated=True, across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"))
+@OPENAI_RESPONSES.check(
+    simulated=True,
+    across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
+    lost_in=["bedrock.converse"],
+)
 def usage_details(session: ResponsesSession) -> Any:
     """Cached and reasoning tokens are reported as parts of the totals."""
     answer = session.create(model=session.named("sim-usage"), input="Say hello.")
@@ -247,7 +251,7 @@ def image(session: ResponsesSession) -> Any:
     return unary(session.create(input=[{"role": "user", "content": content}]))
 
 
-@OPENAI_RESPONSES.check(across=_ANSWER, needs=["vision"])
+@OPENAI_RESPONSES.check(across=_ANSWER, needs=["vision"], lost_in=["bedrock.converse"])
 def image_address(session: ResponsesSession) -> Any:
     """An image that the provider would fetch."""
     picture = {"type": "input_image", "detail": "auto", "image_url": "https://example.com/picture.png"}
@@ -336,7 +340,9 @@ def foreign_reasoning(session: ResponsesSession) -> Any:
     return session.error(input=items)
 
 
-@OPENAI_RESPONSES.check(across=("text", "finish", "logprobs"), needs=["logprobs"], lost_in=["anthropic.messages"])
+@OPENAI_RESPONSES.check(
+    across=("text", "finish", "logprobs"), needs=["logprobs"], lost_in=["anthropic.messages", "bedrock.converse"]
+)
 def logprobs(session: ResponsesSession) -> Any:
     """Each token has its log probability and the alternatives asked for."""
     fields = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
@@ -345,7 +351,9 @@ def logprobs(session: ResponsesSession) -> Any:
     return gist, whole
 
 
-@OPENAI_RESPONSES.check(across=("text", "finish", "logprobs"), needs=["logprobs"], lost_in=["anthropic.messages"])
+@OPENAI_RESPONSES.check(
+    across=("text", "finish", "logprobs"), needs=["logprobs"], lost_in=["anthropic.messages", "bedrock.converse"]
+)
 def stream_logprobs(session: ResponsesSession) -> Any:
     """The same streamed, beside each delta."""
     events = session.stream(input="Say hello.", include=["message.output_text.logprobs"], top_logprobs=2)
@@ -362,7 +370,7 @@ def _check_chances(gist: dict[str, Any]) -> None:
     expect(all(row[1] <= 0 and len(row[2]) == 2 for row in rows), "log probabilities, two alternatives", rows)
 
 
-@OPENAI_RESPONSES.check(simulated=True, across=["refusal"])
+@OPENAI_RESPONSES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
 def refusal(session: ResponsesSession) -> Any:
     """A refusal is a content part of its own."""
     gist, whole = unary(session.create(model=session.named("sim-refusal"), input="Say it."))
@@ -370,7 +378,7 @@ def refusal(session: ResponsesSession) -> Any:
     return gist, whole
 
 
-@OPENAI_RESPONSES.check(simulated=True, across=["refusal"])
+@OPENAI_RESPONSES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
 def stream_refusal(session: ResponsesSession) -> Any:
     """The same streamed."""
     gist, whole = streamed(session.stream(model=session.named("sim-refusal"), input="Say it."))

@@ -48,6 +48,10 @@ SIMULATED_MODELS: dict[str, Behaviour] = {
     "sim-reasoning-tools": Behaviour(reasoning_text="First I think, then I look it up.", call_tools=True),
     "sim-redacted": Behaviour(reasoning_text="A thought.", redacted_reasoning=True),
     "sim-refusal": Behaviour(refusal="I will not answer that."),
+    "sim-blocked": Behaviour(blocked_prompt="PROHIBITED_CONTENT"),
+    "sim-recitation": Behaviour(finish_reason="RECITATION"),
+    "sim-gemini-3": Behaviour(reasoning_text="First I think, then I answer."),
+    "sim-gemini-3-tools": Behaviour(reasoning_text="First I think, then I look it up.", call_tools=True, tool_calls=2),
 }
 """Upstream models with the behaviours that the checks rely on. Pass them as ``behaviours=`` to a simulated provider."""
 
@@ -63,6 +67,12 @@ _VOLATILE = frozenset(
         "call_id",
         "previous_response_id",
         "encrypted_content",
+        "response_id",
+        "create_time",
+        "sdk_http_response",
+        "toolUseId",
+        "latencyMs",
+        "ResponseMetadata",
     }
 )
 """What differs between two calls: ids, times, and what is bound to an id."""
@@ -155,11 +165,15 @@ class Session:
 
     def with_key(self, key: str) -> _Borrowed:
         """A client with another key, for a ``with`` block."""
-        return _Borrowed(self, {**self._options, "api_key": key})
+        return self.borrowed(api_key=key)
 
     def impatient(self) -> _Borrowed:
         """A client that waits 150 ms, for a ``with`` block."""
-        return _Borrowed(self, {**self._options, "timeout": _TIMEOUT_S})
+        return self.borrowed(timeout=_TIMEOUT_S)
+
+    def borrowed(self, **changes: Any) -> _Borrowed:
+        """A client with some other options, for a ``with`` block."""
+        return _Borrowed(self, {**self._options, **changes})
 
     def close(self) -> None:
         """Close client and loop."""

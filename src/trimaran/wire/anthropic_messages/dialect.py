@@ -111,7 +111,7 @@ class AnthropicMessages(_Anthropic, ChatDialect):
 
     # The same dialect on both sides
 
-    def read(self, body: bytes) -> Envelope:
+    def read(self, body: bytes, path: bytes = b"") -> Envelope:
         raw, spans, model = _read(body)
         limit = count_member(raw, "max_tokens")
         if limit is None:
@@ -160,7 +160,7 @@ class AnthropicCountTokens(_Anthropic, CountDialect):
     name = "anthropic.count_tokens"
     path = b"/v1/messages/count_tokens"
 
-    def read(self, body: bytes) -> Envelope:
+    def read(self, body: bytes, path: bytes = b"") -> Envelope:
         raw, spans, model = _read(body)
         needs, stateful = needs_of(raw)
         needs &= ~UNCOUNTED

@@ -207,6 +207,9 @@ class MessagesEncoder(StreamEncoder):
         part.state = "".join(self._state)
         if not self._head and not part.state:
             return b""
+        if self._head:
+            # It was said piece by piece; a wrapped state tells whether there was any.
+            part.text = "."
         if part.hidden:
             return self._open({"type": "redacted_thinking", "data": signature(part)}, b"", b"")
         start = b""

@@ -27,35 +27,43 @@ _SHOWN = {"": "", "summarized": "auto", "omitted": "none"}
 _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 
 
-def decode_thinking(value: Any, effort: Any, refusals: Refusals) -> ReasoningControl | None:
-    """The control that ``thinking`` and ``output_config.effort`` are, together; ``None`` for neither."""
+def decode_thinking(
+    value: Any,
+    effort: Any,
+    refusals: Refusals,
+    path: str = "thinking",
+    effort_path: str = "output_config.effort",
+) -> ReasoningControl | None:
+    """The control that ``thinking`` and ``output_config.effort`` are, together; ``None`` for neither. The paths are where
+    they stand in the client's body."""
     if effort is not None and not (isinstance(effort, str) and effort in _EFFORTS):
-        refusals.add("output_config.effort")
+        refusals.add(effort_path)
         effort = None
     if value is None:
         return None if effort is None else ReasoningControl(effort)
     if not isinstance(value, dict):
-        raise InvalidRequest("'thinking' must be an object", field="thinking")
-    kind = required_text(value, "type", "thinking")
+        raise InvalidRequest(f"{path!r} must be an object", field=path)
+    kind = required_text(value, "type", path)
     if kind == "disabled":
-        refuse_others(value, {"type": ()}, "thinking", refusals)
+        refuse_others(value, {"type": ()}, path, refusals)
         if effort is not None:
-            refusals.add("output_config.effort", "thinking is disabled")
+            refusals.add(effort_path, "thinking is disabled")
         return ReasoningControl("none")
     if kind not in ("enabled", "adaptive"):
-        refusals.add("thinking", f"of type {kind!r}")
+        refusals.add(path, f"of type {kind!r}")
         return None
     known = {"type": (), "display": ()} | ({"budget_tokens": ()} if kind == "enabled" else {})
-    refuse_others(value, known, "thinking", refusals)
-    shown = optional_text(value, "display", "thinking")
+    refuse_others(value, known, path, refusals)
+    shown = optional_text(value, "display", path)
     if shown not in _SHOWN:
-        refusals.add("thinking.display", shown)
+        refusals.add(f"{path}.display", shown)
         shown = ""
     budget = None
     if kind == "enabled":
         budget = value.get("budget_tokens")
         if type(budget) is not int or budget < 1:
-            raise InvalidRequest("'thinking.budget_tokens' must be a positive integer", field="thinking.budget_tokens")
+            where = f"{path}.budget_tokens"
+            raise InvalidRequest(f"{where!r} must be a positive integer", field=where)
     return ReasoningControl(effort or "", budget, kind == "adaptive", _SHOWN[shown])
 
 

@@ -20,7 +20,7 @@ from trimaran.types import Target
 from trimaran.wire.anthropic_messages.blocks import called_tools, encode_messages, encode_system, marked
 from trimaran.wire.anthropic_messages.schemas import can_hold
 from trimaran.wire.anthropic_messages.thinking import encode_thinking, refuse_with_thinking, thinking_is_on
-from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat, Tool
+from trimaran.wire.conversation import ChatRequest, Document, Image, Notes, ResponseFormat, Tool, ToolResult
 from trimaran.wire.dialect import Refusals, check_fields
 from trimaran.wire.json_tool import JSON_TOOL
 
@@ -88,6 +88,8 @@ def _prompt(
 ) -> tuple[dict[str, Any], int]:
     """All that the model reads, and the budget of its thinking."""
     turns = encode_messages(request, native, refusals, notes)
+    if target.kind == "bedrock":
+        _refuse_urls(request, refusals)
     body: dict[str, Any] = {"model": target.upstream_model, "messages": turns}
     if system := encode_system(request, refusals, notes):
         body["system"] = system
@@ -112,6 +114,16 @@ def _prompt(
         body["output_config"] = config
     marked(body, request.cache)
     return body, thinking.get("budget_tokens", 0) if thinking is not None else 0
+
+
+def _refuse_urls(request: ChatRequest, refusals: Refusals) -> None:
+    """Bedrock takes what stands in the request itself, and fetches nothing."""
+    for message in request.messages:
+        parts = [each for part in message.parts for each in (part.parts if isinstance(part, ToolResult) else [part])]
+        for part in parts:
+            if isinstance(part, Image | Document) and part.url:
+                kind = "picture" if isinstance(part, Image) else "document"
+                refusals.add(message.path, f"a {kind} by URL, which Bedrock does not fetch; send it inline")
 
 
 def _write_sampling(request: ChatRequest, target: Target, body: dict[str, Any], refusals: Refusals) -> None:

@@ -62,7 +62,7 @@ class OpenAIChat(ChatDialect):
 
     # The same dialect on both sides
 
-    def read(self, body: bytes) -> Envelope:
+    def read(self, body: bytes, path: bytes = b"") -> Envelope:
         raw, spans = read_members(body, READ)
         model = text_member(raw, "model")
         if "messages" not in raw:

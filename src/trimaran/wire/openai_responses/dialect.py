@@ -83,7 +83,7 @@ class OpenAIResponses(ChatDialect):
 
     # The same dialect on both sides
 
-    def read(self, body: bytes) -> Envelope:
+    def read(self, body: bytes, path: bytes = b"") -> Envelope:
         raw, spans = read_members(body, _READ)
         model = _model(raw)
         if "background" in raw and flag_member(raw, "background"):
@@ -173,7 +173,7 @@ class OpenAIInputTokens(CountDialect):
     path = b"/v1/responses/input_tokens"
     field_names = _NAMES
 
-    def read(self, body: bytes) -> Envelope:
+    def read(self, body: bytes, path: bytes = b"") -> Envelope:
         raw, spans = read_members(body, _READ)
         model = _model(raw)
         needs, stateful = _asked(raw, body, spans)

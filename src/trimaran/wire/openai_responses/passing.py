@@ -18,7 +18,6 @@ from trimaran.wire.openai_responses.answer import WireHead, billed, finish_of
 from trimaran.wire.openai_responses.stream import ADDED, ENDS, FAILURES, PICTURE, WHAT, failure_of
 from trimaran.wire.openai_responses.usage import neutral_tier
 from trimaran.wire.relay import PassRelay
-from trimaran.wire.sse import parse_event
 
 if TYPE_CHECKING:
     from trimaran.wire.openai_responses.dialect import OpenAIResponses
@@ -79,7 +78,7 @@ class ResponsesPassRelay(PassRelay):
         return super().feed(data)
 
     def _take(self, block: bytes) -> bytes:
-        name, data = parse_event(block)
+        name, data = self._parse(block)
         if data is None or (not data.startswith(b"{") and data.strip() == b"[DONE]"):
             return block
         event = decode_json(_decode_seen, data, WHAT)

@@ -1,0 +1,27 @@
+"""From the identities of a snapshot to what fetches their credentials: one line for each cloud that has a chain of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trimaran.providers.agenda import Source
+from trimaran.providers.aws import access as aws
+from trimaran.types import Identity, Snapshot
+
+__all__ = ["SOURCES", "sources_of", "words_of"]
+
+SOURCES: dict[str, Callable[[Identity, str], Source]] = {aws.KIND: aws.source}
+"""By :attr:`~trimaran.types.Identity.kind`. Each is called with the identity and its secret words, or an empty text."""
+
+
+def words_of(name: str) -> str:
+    """Under which name in :attr:`~trimaran.types.Snapshot.secrets` the secret words of a credential's identity stand."""
+    return f"{name} (identity)"
+
+
+def sources_of(snapshot: Snapshot) -> dict[str, Source]:
+    """By the credential's name: what fetches it. Sources are equal where identity and words are."""
+    return {
+        name: SOURCES[identity.kind](identity, snapshot.secrets.get(words_of(name), ""))
+        for name, identity in snapshot.identities.items()
+    }
