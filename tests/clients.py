@@ -337,7 +337,9 @@ class GenaiClient:
         else:
             answers = [self._client.models.generate_content(**asked)]
         parts = [part for each in answers for part in (each.candidates[0].content.parts or [])]
-        self._contents.append(types.Content(role="model", parts=parts))
+        # The last chunk of a stream has an empty text, which Vertex AI refuses; genai's own chats leave it out, too.
+        kept = [part for part in parts if part.text != "" or part.thought_signature]
+        self._contents.append(types.Content(role="model", parts=kept))
         calls = [(part.function_call.name, dict(part.function_call.args)) for part in parts if part.function_call]
         usage = answers[-1].usage_metadata
         words = {"STOP": "tool_calls" if calls else "stop", "MAX_TOKENS": "length"}

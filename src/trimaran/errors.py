@@ -322,6 +322,10 @@ class CredentialRejected(AttemptError):
 
     code = "target_credential_rejected"
     fault = Fault.OPERATOR
+    lasting = False
+    """Another credential of the same identity would be refused as well: a permission is missing."""
+    stale = False
+    """Another one may be accepted, in the provider's own word and whatever the status: this one has expired."""
 
 
 class TargetNotFound(AttemptError):

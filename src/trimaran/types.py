@@ -250,6 +250,8 @@ class Target(msgspec.Struct, frozen=True):
     """How it is asked where that is not simply the dialect's path behind ``base_url``: a name in ``providers.DOORS``."""
     facts: dict[str, str] = {}
     """What its door needs to know besides: ``inference_component``, ``variant``."""
+    cold_start_s: float = 0.0
+    """How much longer a first token may take where nothing runs and has to be started first; 0: it always runs."""
 
 
 class Slo(msgspec.Struct, frozen=True):

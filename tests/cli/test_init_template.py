@@ -14,8 +14,8 @@ from trimaran.dispatch.snapshot import build_snapshot, resolve
 from trimaran.providers import PROVIDERS
 from trimaran.types import Snapshot
 
-# AWS is known by a region as well as by a credential.
-KEYED = [row for row in PROVIDERS.values() if not row.aws_service]
+# A cloud is known by a place as well as by a credential.
+KEYED = [row for row in PROVIDERS.values() if not row.cloud]
 VARIABLES = [row.key_env[0] for row in KEYED]
 SOME = [combination for n in (0, 1, 2, len(VARIABLES)) for combination in itertools.combinations(VARIABLES, n)]
 

@@ -391,6 +391,9 @@ def test_broken_yaml(text: str, where: str, said: str) -> None:
         ("keys: {a: {}}", "keys.a: needs either key or digest", "${A_KEY}"),
         ("keys: {a: {digest: sha256:abc}}", "expected sha256: and 64 lower-case hexadecimal digits", ""),
         ("keys: {a: {key: 'plain'}}", "a credential must not stand in the file", ""),
+        ("providers: {p: {headers: {x-team-token: 'plain'}}}", "a credential must not stand in the file", ""),
+        ("providers: {p: {headers: {Authorization: 'plain'}}}", "a credential must not stand in the file", ""),
+        ("providers: {p: {headers: {x-team: 'sk-abcdefgh12345678'}}}", "a credential must not stand in the file", ""),
         ("pools: {a: {}}", "pools is not part of this version", "can be a provider"),
         ("plan: plan.yaml", "plan is not part of this version", "remove it"),
         ("ledger: {dir: x}", "expected a path that starts with", "/var/lib/trimaran"),
@@ -497,3 +500,8 @@ def test_the_file_that_is_used_when_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "trimaran.yaml").write_text("")
     assert find_file({}, str(tmp_path)) == str(tmp_path / "trimaran.yaml")
     assert find_file({"TRIMARAN_CONFIG": "/etc/t.yaml"}, str(tmp_path)) == "/etc/t.yaml"
+
+
+def test_a_header_that_is_no_credential_may_stand_in_the_file() -> None:
+    config = load_text("providers: {p: {headers: {X-Amzn-Bedrock-Service-Tier: priority}}}", "t.yaml", {"HOME": "/h"})
+    assert config.providers["p"].headers["X-Amzn-Bedrock-Service-Tier"].reveal() == "priority"

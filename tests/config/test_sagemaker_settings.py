@@ -143,7 +143,7 @@ def test_a_mistake_has_its_line() -> None:
 
 
 def test_endpoints_are_sagemakers_alone() -> None:
-    with pytest.raises(ConfigError, match="SageMaker's alone"):
+    with pytest.raises(ConfigError, match="only sagemaker and vertex have endpoints"):
         load_mapping({"providers": {"vllm": {"base_url": "http://x", "endpoints": {"e": {}}}}}, ENV)
     other = load_mapping(
         {"providers": {"sm-eu": {"kind": "sagemaker", "region": "eu-west-1", "endpoints": {"e": {}}}}}, ENV
@@ -182,3 +182,39 @@ def test_capacity_is_a_pool_by_the_targets_name() -> None:
     assert (b.pool, b.replicas, b.hourly_nanos) == ("sagemaker/b", 1, None)
     assert [pool.replicas for pool in counted([a, b], {"sagemaker/a": 5, "sagemaker/z": 9})] == [5, 1]
     assert [pool.replicas for pool in counted([a, b], {"sagemaker/a": 0})] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("arn:aws:sagemaker:us-east-1:123456789012:endpoint/foo", "write sagemaker/foo"),
+        ("my_llama", "did you mean sagemaker/my-llama?"),
+        ("embedings_", "did you mean sagemaker/embeddings?"),
+    ],
+)
+def test_a_name_that_aws_gives_no_endpoint_is_refused_with_its_line(name: str, instead: str) -> None:
+    text = f'providers:\n  sagemaker: {{region: us-east-1, endpoints: {{embeddings: {{}}}}}}\nmodels:\n  m: {{targets: ["sagemaker/{name}"]}}\n'
+    with pytest.raises(ConfigError) as raised:
+        build_snapshot(load_text(text, "trimaran.yaml", ENV), ENV, 1)
+    assert "trimaran.yaml:4" in str(raised.value) and instead in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("other", "twice"), [("region: us-east-1", True), ("region: eu-west-1", False), ("profile: x", False)]
+)
+def test_instances_stated_by_two_providers_of_one_account(other: str, twice: bool) -> None:
+    listed = "endpoints: {shared: {capacity: {hourly: 1 USD}}}"
+    text = f"""models: {{a: {{targets: [sagemaker/shared]}}, b: {{targets: [again/shared]}}}}
+providers:
+  sagemaker: {{region: us-east-1, {listed}}}
+  again: {{kind: sagemaker, {other}, {listed}}}
+"""
+    config = load_text(text, "trimaran.yaml", ENV)
+    if not twice:
+        build_snapshot(config, ENV, 1)
+        return
+    with pytest.raises(ConfigError) as raised:
+        build_snapshot(config, ENV, 1)
+    assert "trimaran.yaml:4" in str(raised.value) and "keep those of providers.sagemaker.endpoints.shared" in str(
+        raised.value
+    )

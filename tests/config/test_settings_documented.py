@@ -71,7 +71,9 @@ SMALLEST: dict[str, Any] = {
             "prices": {"x": PRICES | dict.fromkeys(SERVICES, PRICES)},
             "capabilities": {"x": {}},
             "capacity": {"hourly": "1 USD"},
+            "deployments": {"x": {"capacity": {"hourly": "1 USD"}}},
             "endpoints": {"x": {"capacity": {"hourly": "1 USD"}}},
+            "online_endpoints": {"x": {"capacity": {"hourly": "1 USD"}}},
         }
     },
     "keys": {"x": {"key": "${MY_API_KEY}"}},
@@ -94,8 +96,9 @@ def test_each_example_can_be_copied(name: str, field: Field) -> None:
     section = data
     for part in name.split(".")[:-1]:
         section = section["x" if part == "<name>" else part]
-    if not name.startswith("providers.<name>.endpoints"):
-        del data["providers"]["x"]["endpoints"]
+    for listed in ("deployments", "endpoints", "online_endpoints"):
+        if not name.startswith(f"providers.<name>.{listed}"):
+            del data["providers"]["x"][listed]
     if field.name == "digest":
         del section["key"]
     if field.name == "weights":

@@ -43,6 +43,7 @@ class Source:
 
 
 class Watch:
+    problem = ""
     name = "endpoints"
     credential = "x"
     interval_s = 3600.0
@@ -168,6 +169,16 @@ async def test_what_people_see_says_where_it_came_from_and_holds_no_secret(
     }
     lines = running.lines + running.upkeep_lines  # type: ignore[attr-defined]
     assert CANARY not in page and not any(CANARY in line for line in lines)
+
+
+async def test_what_a_watch_could_not_see_is_shown(start: Start, coming: Queue[Credential | ConfigError]) -> None:
+    watch = Watch()
+    watch.problem = "4 of 7 targets could not be looked at"
+    running = await start(watches=lambda _: [watch]).ready()
+    coming.put(credential("one"))
+    await told(running, [["x", "one", CANARY], UP, ["openai/a", "down", "seen with a test"]])
+    _, page = await running.admin("/admin/state")
+    assert json.loads(page)["upkeep"]["problems"] == {"endpoints": watch.problem}
 
 
 async def test_it_stops_quickly_while_a_fetch_hangs(start: Start, coming: Queue[Credential | ConfigError]) -> None:

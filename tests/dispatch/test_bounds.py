@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -241,6 +242,25 @@ def test_the_dearest_tier_that_may_serve_it_counts(fields: dict[str, Any], per_t
     assert nanos(asked, target(known=KNOWN)) == (None if per_token is None else len(asked.body) * per_token)
 
 
+@pytest.mark.parametrize(
+    ("tier", "fields", "per_token"),
+    [
+        ("priority", {}, 3),
+        ("priority", {"service_tier": "default"}, 3),
+        ("flex", {"service_tier": "default"}, 1),
+        ("default", {"service_tier": "default"}, 1),
+        ("reserved", {}, None),
+    ],
+)
+def test_a_tier_of_the_provider_counts_as_asked_for(tier: str, fields: dict[str, Any], per_token: int | None) -> None:
+    asked = chat(max_tokens=0, **fields)
+    found = Bounds(target(), tier).nanos(asked, asked.body)
+    if per_token is None:
+        assert found is None
+    else:
+        assert found == Bounds(target()).tokens(asked, asked.body) * per_token
+
+
 def test_a_tier_that_was_asked_for_and_has_no_price_has_no_bound() -> None:
     plain = TokenPrice("v", "s", "2026-01-01", PRICE.tiers)
     at = target(known=KNOWN, price=plain)
@@ -387,3 +407,19 @@ def test_no_answer_costs_more_than_its_bound(model: tuple[str, str], asked_tier:
     cost = cost_nanos(price, usage, data.draw(st.sampled_from(served)))
     assert cost is not None
     assert cost <= bound
+
+
+def untold() -> Envelope:
+    """A request of which nobody can say how many tokens it is."""
+    return DIALECTS["sagemaker.invocations"].read(b"anything", b"/endpoints/m/invocations")
+
+
+def test_what_counts_no_tokens_has_no_bound() -> None:
+    at = target(price=PRICE)
+    assert nanos(untold(), at) is None
+    assert Bounds(at).tokens(untold(), b"anything") == UNBOUNDED_TOKENS
+
+
+def test_what_costs_the_same_for_every_request_has_one_without_a_count() -> None:
+    flat = msgspec.structs.replace(PRICE, tiers=(PriceTier(0, 0, 0),), services={}, request=5_000)
+    assert nanos(untold(), target(price=flat)) == 5

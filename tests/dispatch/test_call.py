@@ -6,7 +6,7 @@ import json
 
 import msgspec
 import pytest
-from road import PRICE, Road, Sent, chat_answer, chat_chunk
+from road import PRICE, Road, Sent, Sink, chat_answer, chat_chunk
 
 from trimaran import routing
 from trimaran.dispatch.call import LINGER_S
@@ -380,6 +380,55 @@ def test_the_price_is_written_once_before_the_attempts_it_is_for() -> None:
         road.sent().whole(chat_answer())
     kinds = [type(record).__name__ for record in road.journal.records]
     assert kinds == ["PriceUsed", "Started", "Settled", "Started", "Settled"]
+
+
+def whole_but_for_its_end(road: Road, *, usage: bool) -> Sink:
+    _, sink = road.ask(stream=True, stream_options={"include_usage": True})
+    road.sent().head()
+    road.sent().event(chat_chunk({"content": "hi"}))
+    road.sent().event(chat_chunk({}, "stop"))
+    if usage:
+        road.sent().event(chat_chunk(None, usage={"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}))
+    road.after(0.1)
+    return sink
+
+
+def test_where_only_the_end_marker_is_missing_a_stream_is_soon_finished_without() -> None:
+    road = Road()
+    sink = whole_but_for_its_end(road, usage=True)
+    road.after(1.1)
+    assert sink.log[-1] == "end"
+    assert [(each.usage.output_tokens, each.estimated) for each in road.journal.settled if each.usage] == [(5, False)]
+
+
+def test_usage_that_comes_late_is_waited_for() -> None:
+    road = Road()
+    sink = whole_but_for_its_end(road, usage=False)
+    for _ in range(3):
+        road.after(1.1)
+    assert "end" not in sink.log
+    road.sent().event(chat_chunk(None, usage={"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}))
+    road.sent().exchange.on_data(b"data: [DONE]\n\n")
+    assert sink.log[-1] == "end"
+    assert [(each.usage.output_tokens, each.estimated) for each in road.journal.settled if each.usage] == [(5, False)]
+
+
+def test_usage_that_never_comes_is_waited_for_until_the_idle_limit() -> None:
+    road = Road()
+    sink = whole_but_for_its_end(road, usage=False)
+    road.after(Limits().idle_s + 0.1)
+    assert sink.log[-1] == "end" and road.journal.settled[0].estimated
+
+
+def test_a_whole_answer_that_waits_for_its_usage_is_no_failure_at_the_deadline() -> None:
+    road = Road()
+    _, sink = road.ask(stream=True, limits=Limits(deadline_s=3.0))
+    road.sent().head()
+    road.sent().event(chat_chunk({"content": "hi"}, "stop"))
+    road.after(0.1)
+    road.after(3.0)
+    assert sink.error is None and sink.log[-1] == "end"
+    assert [each.status for each in road.journal.settled] == ["ok"]
 
 
 def test_a_stream_whose_end_marker_was_missing_lets_go_of_its_connection() -> None:

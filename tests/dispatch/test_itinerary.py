@@ -21,6 +21,7 @@ from trimaran.errors import (
     StreamCut,
     Unavailable,
 )
+from trimaran.routing import Condition, learn
 from trimaran.types import Allowance, Capabilities, Limits, ModelPolicy, PriceTier, TokenPrice
 
 TOO_LONG = {"error": {"message": "maximum context length is 8", "code": "context_length_exceeded"}}
@@ -542,3 +543,60 @@ def test_a_deadline_that_passes_while_targets_rest_is_told_as_their_limit() -> N
     road.clock.now += 4.5
     road.dispatcher.tick()
     assert sink.error is not None and sink.error.status in (429, 503)
+
+
+# Last resorts: a sleeping endpoint is asked when nothing else is left
+
+
+def road_asleep(*asleep: str, **changes: object) -> Road:
+    """``chat`` has the targets ``a`` and ``b``, its fallback ``spare`` has ``c``."""
+    road = road_with(models={"spare": ModelPolicy("spare", "ordered", ("openai/c",))}, **changes)
+    chat = msgspec.structs.replace(road.snapshot.models["chat"], targets=("openai/a", "openai/b"), fallbacks=("spare",))
+    road.dispatcher.apply(msgspec.structs.replace(road.snapshot, models={**road.snapshot.models, "chat": chat}))
+    for name in asleep:
+        learn(road.dispatcher.state, Condition(f"openai/{name}", "last_resort", "scaled to zero"), road.clock.now)
+    return road
+
+
+def test_a_fallback_is_asked_before_a_last_resort() -> None:
+    road = road_asleep("a", "b")
+    _, sink = road.ask()
+    assert road.tried == ["c"]
+    road.sent().whole(chat_answer())
+    assert sink.log == ["answer"] and road.journal.started[0].fallback_model == "spare"
+
+
+def test_when_nothing_else_is_left_last_resorts_are_asked_in_order_and_once() -> None:
+    road = road_asleep("a", "c")
+    _, sink = road.ask()
+    for _ in range(3):
+        road.sent().whole({}, 503)
+    assert road.tried == ["b", "a", "c"]
+    assert isinstance(sink.error, AllAttemptsFailed)
+    assert [each.fallback_model for each in road.journal.started] == ["", "", "spare"]
+
+
+def test_last_resorts_answer_where_there_is_nothing_else() -> None:
+    road = road_asleep("a", "b", "c")
+    _, sink = road.ask()
+    assert road.tried == ["a"]
+    road.sent().whole(chat_answer())
+    assert sink.log == ["answer"]
+
+
+def test_a_last_resort_is_asked_before_anything_is_waited_for() -> None:
+    road = road_asleep("a")
+    road.ask()
+    road.sent().whole(BUSY, 429, retry_after="3")
+    assert road.tried == ["b", "c"]
+    road.sent().whole(BUSY, 429, retry_after="3")
+    assert road.tried == ["b", "c", "a"]
+
+
+def test_a_prompt_that_is_too_long_reaches_a_larger_last_resort_that_was_passed_over() -> None:
+    road = road_asleep("a", "b", contexts=(32_000, 32_000, 8_000))
+    _, sink = road.ask()
+    road.sent().whole(TOO_LONG, 400)
+    assert road.tried == ["c", "a"]
+    road.sent().whole(chat_answer())
+    assert sink.log == ["answer"]

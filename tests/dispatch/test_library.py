@@ -96,6 +96,19 @@ def test_no_credential_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None
         MultiCloudRouter()
 
 
+def test_aws_alone_has_no_default_model_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"ACCESS_KEY_ID": "AKIDEXAMPLE", "SECRET_ACCESS_KEY": "x", "REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with SimulatedProvider().in_thread() as simulated, MultiCloudRouter() as router:
+        with pytest.raises(InvalidRequest, match=r"model='bedrock/"):
+            router.route("hi")
+        with pytest.raises(InvalidRequest, match=r"model='bedrock/"):
+            list(router.stream("hi"))
+        assert not simulated.log.total
+
+
 def test_a_router_from_a_file_with_a_ledger(provider: SimulatedProvider, tmp_path: Path) -> None:
     config = tmp_path / "trimaran.yaml"
     config.write_text("models:\n  chat:\n    strategy: ordered\n    targets: [anthropic/claude-haiku-4-5-20251001]\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ from trimaran.errors import TrimaranError
 from trimaran.testing import SimulatedProvider
 from trimaran.testing.aws import AwsAccount, AwsCredential
 from trimaran.testing.aws_identity import AwsIdentityServer, Issued, Refused
+
+SOURCE = str(Path(__file__).parents[2] / "src")
 
 
 class Stage:
@@ -71,3 +75,24 @@ def test_what_cannot_be_had_is_told(stage: Stage) -> None:
         pytest.raises(TrimaranError, match=r"eks\.amazonaws\.com/role-arn"),
     ):
         router.route("hello", model="chat")
+
+
+def test_a_router_that_was_closed_can_wait_for_a_credential_again(stage: Stage) -> None:
+    router = Router.from_config(stage.config)
+    for _ in range(2):
+        assert router.route("hello", model="chat", timeout_s=5)["provider"] == "sagemaker"
+        router.close()
+
+
+@pytest.mark.parametrize("ledger", ["None", "'ledger'"])
+def test_a_router_that_nobody_closes_ends_with_the_program(stage: Stage, tmp_path: Path, ledger: str) -> None:
+    program = (
+        "from trimaran import Router\n"
+        f"router = Router.from_config({stage.config!r}, ledger={ledger})\n"
+        "print(router.route('hello', model='chat')['provider'])\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": SOURCE}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout.strip(), done.stderr, done.returncode) == ("sagemaker", "", 0)

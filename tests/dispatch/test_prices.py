@@ -108,7 +108,7 @@ def test_the_catalogue_is_asked_for_the_prices_of_the_day(monkeypatch: pytest.Mo
         asked.append((provider, model, on))
         return token_price(provider, model, on)
 
-    monkeypatch.setattr("trimaran.providers.kinds.token_price", recorded)
+    monkeypatch.setattr("trimaran.providers.kind.token_price", recorded)
     configured = "models: {chat: {targets: [openai/gpt-5]}}\nproviders: {openai: {capabilities: {gpt-4o: {}}}}"
     assert price(configured, "2026-12-31", "chat") is not None
     # Behind a wildcard a worker asks, long after the snapshot was built.

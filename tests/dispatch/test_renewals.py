@@ -22,7 +22,7 @@ class Stage(Road):
         super().__init__(targets)
         self.asked: list[str] = []
         signed = msgspec.structs.replace(
-            self.snapshot.targets["openai/a"], credential="aws", kind="sagemaker", region="us-east-1"
+            self.snapshot.targets["openai/a"], credential="aws", kind="sagemaker", door="sagemaker", region="us-east-1"
         )
         self.snapshot = msgspec.structs.replace(
             self.snapshot,
@@ -40,9 +40,9 @@ class Stage(Road):
     def told(self, level: str, reason: str = "") -> None:
         self.dispatcher.renewals.on_condition(Condition(KEY, level, reason), self.clock.now)
 
-    def refuse(self, kind: str = EXPIRED, status: int = 403, number: int = -1) -> None:
+    def refuse(self, kind: str = EXPIRED, status: int = 403, number: int = -1, **members: str) -> None:
         headers = {"x_amzn_errortype": kind} if kind else {}
-        self.sent(number).whole({"message": "refused"}, status, **headers)
+        self.sent(number).whole({"message": "refused", **members}, status, **headers)
 
     @property
     def signed_with(self) -> list[str]:
@@ -129,6 +129,33 @@ def test_when_it_cannot_be_had_whoever_waits_hears_why() -> None:
     assert stage.signed_with[-1] == "NEWKEY"
 
 
+def test_the_circuit_that_the_old_credential_opened_closes_when_a_new_one_has_come() -> None:
+    stage = Stage()
+    _, sink = stage.ask()
+    stage.refuse()
+    stage.came(OLD)
+    stage.after(0.3)
+    stage.refuse()
+    assert isinstance(sink.error, CredentialRejected)
+    stage.came(OLD)
+    _, sink = stage.ask()
+    assert isinstance(sink.error, Unavailable), "the same credential again changes nothing"
+    stage.came(NEW)
+    _, sink = stage.ask()
+    assert stage.signed_with[-1] == "NEWKEY"
+    stage.sent().whole(chat_answer())
+    assert sink.log == ["answer"]
+
+
+def test_a_circuit_that_opened_for_something_else_stays_open() -> None:
+    stage = Stage()
+    stage.ask()
+    stage.refuse("ResourceNotFoundException", 404)
+    stage.came(NEW)
+    _, sink = stage.ask()
+    assert isinstance(sink.error, Unavailable) and stage.signed_with == ["OLDKEY"]
+
+
 def test_patience_ends() -> None:
     stage = Stage()
     _, sink = stage.ask()
@@ -157,6 +184,21 @@ def test_what_another_credential_may_mend_is(kind: str, status: int) -> None:
     stage = Stage()
     stage.ask()
     stage.refuse(kind, status)
+    assert stage.asked == ["aws"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "members"),
+    [
+        ("com.amazon.coral.service#ExpiredTokenException", {}),
+        ("", {"__type": "com.amazon.coral.service#ExpiredTokenException"}),
+        ("", {"__type": "ExpiredTokenException"}),
+    ],
+)
+def test_aws_may_say_so_with_a_namespace_and_in_the_body(kind: str, members: dict[str, str]) -> None:
+    stage = Stage()
+    stage.ask()
+    stage.refuse(kind, **members)
     assert stage.asked == ["aws"]
 
 

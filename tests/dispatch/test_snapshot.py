@@ -300,7 +300,7 @@ def test_a_snapshot_travels_and_does_not_show_itself() -> None:
             "entry in providers",
         ),
         ("models: {a: {targets: [pool/y]}}", "t.yaml:1", "pools are not part of this version", "base_url"),
-        ("models: {a: {targets: [vertex/y]}}", "t.yaml:1", "the provider vertex is not part", "remove it"),
+        ("models: {a: {targets: [kserve/y]}}", "t.yaml:1", "the provider kserve is not part", "remove it"),
         ("models: {a: {targets: [groq/y]}}", "t.yaml:1", "there is no credential for groq", "export GROQ_API_KEY=..."),
         ("models: {g/*: {targets: [groq/*]}}", "t.yaml:1", "there is no credential for groq", "providers.groq.api_key"),
         (

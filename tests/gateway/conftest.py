@@ -23,7 +23,12 @@ UPSTREAM_KEY = "sk-simulated-upstream"
 CLIENT_KEY = "sk-contract-client-0123456789"
 START_S = 10.0
 CLAUDE = "anthropic.claude-haiku-4-5-20251001-v1:0"
-BASED = ("gpt-4o-mini", "claude-haiku-4-5-20251001", *(name for name in SIMULATED_MODELS if name.startswith("sim-")))
+BASED = (
+    "gpt-4o-mini",
+    "claude-haiku-4-5-20251001",
+    "gemini-2.5-flash",
+    *(name for name in SIMULATED_MODELS if name.startswith("sim-")),
+)
 """Models that only the simulation knows: on Bedrock they are as able as a Claude."""
 CONFIG = """\
 providers:
@@ -35,6 +40,7 @@ providers:
     base_url: "{address}"
     api_key: "${{SIMULATED_KEY}}"
     dialects: [anthropic.messages, anthropic.count_tokens]
+  gemini: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}"}}
   bedrock:
     base_url: "{address}"
     region: us-east-1

@@ -39,7 +39,13 @@ SCHEMA = {
     "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
     "required": ["city", "days"],
 }
-MODELS = ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5-20251001"]
+MODELS = [
+    "openai/gpt-4o-mini",
+    "anthropic/claude-haiku-4-5-20251001",
+    "gemini/gemini-2.5-flash",
+    "vertex/gemini-2.5-flash",
+    "azure_openai/gpt-4o-mini",
+]
 FIXTURES: list[dict[str, Any]] = [
     {"match": {"toolResultContains": RESULTS[1]}, "response": {"content": VERDICT, "usage": USAGE}},
     {
@@ -61,6 +67,13 @@ CONFIG = """\
 providers:
   openai: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}"}}
   anthropic: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}"}}
+  gemini: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}"}}
+  azure_openai: {{base_url: "{address}", api_key: "${{SIMULATED_KEY}}"}}
+  vertex:
+    base_url: "{address}"
+    project: my-project
+    location: us-central1
+    headers: {{authorization: "${{BEARER}}"}}
 keys:
   team-a: {{key: "${{CLIENT_KEY}}"}}
 limits: {{deadline: 10s, ttft: 5s, max_attempts: 2}}
@@ -77,9 +90,9 @@ def aimock(tmp_path_factory: pytest.TempPathFactory, upstream_key: str) -> Itera
 
 
 @pytest.fixture(scope="module")
-def served(aimock: Aimock, launch: Any) -> Any:
+def served(aimock: Aimock, launch: Any, upstream_key: str) -> Any:
     """The gateway; its ledger is in ``folder / "ledger"``."""
-    return launch(CONFIG.format(address=aimock.address)).ready()
+    return launch(CONFIG.format(address=aimock.address), environ={"BEARER": f"Bearer {upstream_key}"}).ready()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +107,7 @@ def messages(served: Any, client_key: str) -> Iterator[anthropic.Anthropic]:
         yield client
 
 
-model = pytest.mark.parametrize("model", MODELS, ids=["at openai", "at anthropic"])
+model = pytest.mark.parametrize("model", MODELS, ids=[f"at {model.partition('/')[0]}" for model in MODELS])
 streamed = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import anthropic
@@ -234,6 +234,46 @@ def test_every_attempt_is_priced_by_bedrocks_own_table(clients: Clients, gateway
     for target, inputs, outputs, cost in gateway.until(rows, "the three rows"):
         assert target == f"bedrock/{CLAUDE}"
         assert cost == inputs * 1_100 + outputs * 5_500
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_tier_that_a_provider_asks_for_is_charged(start: Any, provider: SimulatedProvider, stream: bool) -> None:
+    model = "mistral.ministral-3-8b-instruct"
+    gateway = start(
+        f"""models: {{m: {{targets: ["bedrock/{model}"]}}}}
+providers:
+  bedrock:
+    api: invoke
+    headers: {{X-Amzn-Bedrock-Service-Tier: priority}}
+    base_url: "{provider.base_url}"
+    region: us-east-1
+    access_key_id: "${{AWS_KEY}}"
+    secret_access_key: "${{AWS_SECRET}}"
+ledger: {{dir: ./ledger}}
+""",
+        environ=KEYS,
+    ).ready()
+    with openai.OpenAI(base_url=f"{gateway.address}/v1", api_key="any", max_retries=0) as client:
+        asked = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}], stream=stream)
+        _ = list(asked) if stream else asked
+    path = gateway.folder / "ledger" / "ledger.sqlite3"
+
+    def row() -> Any:
+        if not path.exists():
+            return None
+        with suppress(sqlite3.OperationalError), sqlite3.connect(f"file:{path}?mode=ro", uri=True) as ledger:
+            return ledger.execute("SELECT service_tier, cost_nanos, bound_nanos FROM attempts").fetchone()
+        return None
+
+    tier, cost, bound = gateway.until(row, "the row")
+    assert tier == "priority"
+    assert 0 < cost <= bound
+
+
+def test_tokens_are_counted_for_a_model_that_runs_through_profiles_only(gateway: Any, client_key: str) -> None:
+    with anthropic.Anthropic(base_url=gateway.address, api_key=client_key, max_retries=0) as client:
+        counted = client.messages.count_tokens(model="claude", messages=[{"role": "user", "content": "hi"}])
+    assert counted.input_tokens > 0
 
 
 def test_a_budget_binds_boto3_as_it_does_everybody(gateway: Any, provider: SimulatedProvider) -> None:

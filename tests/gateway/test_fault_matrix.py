@@ -78,14 +78,19 @@ def _params(item) -> dict[str, object]:
 def _read(stage: Stage, ids: set[str]):
     path = stage.running.folder / "ledger/ledger.sqlite3"
     end = time.monotonic() + READ_S
+    # The gateway serves before its ledger's file is there.
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    seen = None
     while True:
         with Store(path, read_only=True) as store:
             found = {each: explain(store, each) for each in ids}
-        if all(rows and all(row.status != "open" for row in rows) for rows in found.values()):
+        closed = all(rows and all(row.status != "open" for row in rows) for rows in found.values())
+        # A further attempt of a request may still be on its way from the journal.
+        if (closed and found == seen) or time.monotonic() > end:
             return found
-        if time.monotonic() > end:
-            return found
-        time.sleep(0.1)
+        seen = found
+        time.sleep(0.3)
 
 
 def _arrivals(stage: Stage, case: Case) -> list[tuple[str, float]]:

@@ -262,6 +262,18 @@ def posted(url: str, body: bytes, **headers: str) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
+@pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "application/x-www-form-urlencoded", ""])
+def test_a_web_page_cannot_invoke_an_endpoint(gateway: Any, provider: SimulatedProvider, content_type: str) -> None:
+    """It can send any of these across origins without asking first; a header for a credential it cannot."""
+    url, before = f"{gateway.address}/endpoints/vllm/invocations", provider.log.total
+    body = b'{"messages":[{"role":"user","content":"Hi"}]}'
+    lines = {"Origin": "https://page.example", "Content-Type": content_type}
+    status, answer = posted(url, body, **lines)
+    assert (status, "'Authorization'" in answer["Message"]) == (403, True)
+    assert provider.log.total == before
+    assert posted(url, body, **lines, **{"x-api-key": "any"})[0] == 200
+
+
 def test_tensors_in_kserves_form(gateway: Any) -> None:
     tensor = {"name": "x", "shape": [2], "datatype": "FP32", "data": [1.0, 2.0]}
     body = json.dumps({"inputs": [tensor]}).encode()

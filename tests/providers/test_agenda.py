@@ -233,20 +233,42 @@ def test_demand_hurries_what_does_not_expire_and_nothing_that_is_not_there() -> 
     assert len(stage.pass_time(0)) == 1
 
 
-def test_an_equal_source_is_not_fetched_again_and_another_one_is() -> None:
+class Placed(Source):
+    """The same holder's, whatever its number."""
+
+    holder = "me"
+
+
+def test_an_equal_source_is_not_fetched_again_and_one_in_another_place_is() -> None:
     stage = Stage()
-    stage.follow(bedrock=Source(1))
+    stage.follow(bedrock=Placed(1))
     stage.fetched()
     stage.heard()
-    stage.follow(bedrock=Source(1))
+    stage.follow(bedrock=Placed(1))
     assert stage.pass_time(0) == []
-    stage.follow(bedrock=Source(2))
+    stage.follow(bedrock=Placed(2))
     (job,) = stage.pass_time(0)
     # Until it has come, the old one's is in use.
     assert stage.heard() == []
     credential = stage.credential(HOUR_S, "b")
     stage.done(job, credential)
     assert stage.heard() == [Fetched("bedrock", credential)]
+
+
+def test_another_holders_credential_is_not_used_any_more() -> None:
+    stage = Stage()
+    stage.follow(bedrock=Source(1))
+    stage.fetched()
+    stage.heard()
+    stage.follow(bedrock=Source(2))
+    (job,) = stage.pass_time(0)
+    assert stage.heard() == [Told("credential:bedrock", "pending", "credentials are being fetched")]
+    assert stage.agenda.sources() == {}
+    stage.done(job, problem="there is no profile prod")
+    assert stage.heard() == [Told("credential:bedrock", "down", "there is no profile prod")]
+    stage.pause_s()
+    credential = stage.fetched(word="b")
+    assert stage.heard() == [Fetched("bedrock", credential), Told("credential:bedrock", "up", "")]
 
 
 def test_what_a_replaced_source_brings_is_not_taken() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from trimaran.catalog import capabilities, token_price
 from trimaran.providers import NOT_YET, PROVIDERS, ProviderRow, discover, output_limit
+from trimaran.providers.clouds import CLOUDS
 from trimaran.providers.doors import DOORS
 from trimaran.types import Capabilities
 from trimaran.wire import DIALECTS
@@ -22,16 +23,17 @@ def test_a_row_is_complete_and_says_where_it_comes_from(row: ProviderRow) -> Non
     assert row.base_url.startswith("https://")
     # The dialect's path begins with /v1; a base URL with it would double it.
     assert not row.base_url.endswith(("/", "/v1"))
-    if row.aws_service:
-        # Signed, asked in a Region, and with no look-up at the same address.
-        assert "{region}" in row.base_url
+    if row.cloud:
+        # Signed in, asked in a place of its own, and without a key with no look-up at the same address.
+        assert row.cloud in CLOUDS
+        assert "{" in row.base_url
         assert row.door in DOORS
-        assert row.check_path == ""
+        assert row.check_path == "" or row.key_env
     else:
-        assert row.check_path.startswith("/v1/")
+        assert row.check_path.startswith(("/v1/", "/v1beta/"))
         assert row.key_env
     assert all(re.fullmatch(r"[A-Z][A-Z0-9_]+_API_KEY|AWS_BEARER_TOKEN_[A-Z]+", name) for name in row.key_env)
-    assert row.auth in ("bearer", "x-api-key")
+    assert row.auth in ("bearer", "x-api-key", "x-goog-api-key", "api-key")
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.default_model], ids=lambda row: row.name)

@@ -65,6 +65,10 @@ def send(breaker: Breaker) -> None:
         rules.trial_sent(breaker, NOW + 50.0)
 
 
+def absolve(breaker: Breaker) -> None:
+    rules.absolved(breaker, NOW + 50.0)
+
+
 @pytest.mark.parametrize(
     ("start", "act", "end"),
     [
@@ -72,14 +76,17 @@ def send(breaker: Breaker) -> None:
         (closed, fail, CLOSED),
         (closed, trip, OPEN),
         (closed, send, CLOSED),
+        (closed, absolve, CLOSED),
         (opened, answer, CLOSED),
         (opened, fail, OPEN),
         (opened, trip, OPEN),
         (opened, send, HALF_OPEN),
+        (opened, absolve, CLOSED),
         (half_open, answer, CLOSED),
         (half_open, fail, OPEN),
         (half_open, trip, OPEN),
         (half_open, send, HALF_OPEN),
+        (half_open, absolve, CLOSED),
     ],
 )
 def test_each_transition(start: Callable[[], Breaker], act: Callable[[Breaker], None], end: Circuit) -> None:

@@ -122,7 +122,8 @@ def test_a_difference_is_named_where_it_counts():
 
 
 def test_what_a_check_says_of_other_dialects_exists():
-    dialects = {suite.dialect for suite in SUITES}
+    # Google's suite is run by its own test: it needs more of its session.
+    dialects = {suite.dialect for suite in SUITES} | {"gemini.generate"}
     for suite in SUITES:
         for check in suite:
             assert check.needs <= set(FEATURES), check

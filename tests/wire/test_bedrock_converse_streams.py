@@ -227,10 +227,10 @@ def test_it_is_complete_with_its_metadata() -> None:
     passing.feed(START + delta(0, text="a") + ended(0))
     assert not passing.may_end
     passing.feed(STOP)
-    assert passing.may_end
+    assert passing.may_end and passing.owes_usage
     assert not passing.complete
     passing.feed(METADATA)
-    assert passing.complete
+    assert passing.complete and not passing.owes_usage
     assert passing.usage == Usage(5, 4, 2)
     assert (passing.finish_reason, passing.service_tier) == ("stop", "flex")
     assert passing.feed(b"anything") == b""

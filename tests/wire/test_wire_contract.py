@@ -27,9 +27,11 @@ def test_dialects_are_known_by_name_and_path() -> None:
         "bedrock.mistral": b"",
         "gemini.count_tokens": b"/v1beta/models/",
         "gemini.generate": b"/v1beta/models/",
+        "azure_ml.score": b"",
         "huggingface.generate": b"",
         "kserve.v2": b"/v2/models/",
         "sagemaker.invocations": b"/endpoints/",
+        "vertex.predict": b"/v1/projects/-/locations/-/endpoints/",
     }
     assert all(dialect.name == name for name, dialect in DIALECTS.items())
 

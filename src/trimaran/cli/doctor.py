@@ -16,10 +16,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from trimaran.cli.doctor_aws import check_aws, not_configured
+from trimaran.cli.doctor_aws import check_aws
+from trimaran.cli.doctor_aws import not_configured as not_configured_aws
+from trimaran.cli.doctor_azure import check_azure
+from trimaran.cli.doctor_azure import not_configured as not_configured_azure
+from trimaran.cli.doctor_google import check_google
+from trimaran.cli.doctor_google import not_configured as not_configured_google
 from trimaran.cli.finding import Finding
 from trimaran.config import Config, quote
 from trimaran.errors import ConfigError
@@ -27,6 +32,15 @@ from trimaran.providers import PROVIDERS, Endpoint, default_headers, endpoint, s
 from trimaran.types import Target
 
 __all__ = ["Finding", "run"]
+
+_Check = Callable[[Endpoint, set[str], Mapping[str, str], float], Finding]
+_CHECKS: dict[str, _Check] = {"aws": check_aws, "entra": check_azure, "google": check_google}
+"""By the cloud of a provider: what is found out with its identity or key."""
+_NOT_CONFIGURED: dict[str, Callable[[Endpoint], Finding]] = {
+    "aws": not_configured_aws,
+    "entra": not_configured_azure,
+    "google": not_configured_google,
+}
 
 LIMIT_S = 5.0
 """For each provider, from name resolution to the end of its answer. A healthy one takes a tenth of a second."""
@@ -48,7 +62,8 @@ def run(config: Config, environ: Mapping[str, str], *, limit_s: float = LIMIT_S)
             findings[name] = Finding(provider=name, state="misconfigured", detail=error.message, todo=_todo(error))
             continue
         if not found.evident or (not found.usable and found.problem is None):
-            findings[name] = not_configured(found) if found.access is not None else _not_configured(found)
+            told = _NOT_CONFIGURED.get(found.row.cloud) if found.row is not None and found.access is not None else None
+            findings[name] = told(found) if told is not None else _not_configured(found)
         elif found.problem is not None:
             findings[name] = _unplaced(found, found.problem)
         else:
@@ -132,8 +147,9 @@ _NETWORK = "check the network, the firewall and base_url"
 
 
 def _check(found: Endpoint, wanted: set[str], proxied: bool, limit_s: float, environ: Mapping[str, str]) -> Finding:
-    if found.row is not None and found.row.aws_service:
-        return check_aws(found, wanted, environ, limit_s)
+    by_cloud = _CHECKS.get(found.row.cloud) if found.row is not None else None
+    if by_cloud is not None:
+        return by_cloud(found, wanted, environ, limit_s)
     start = time.monotonic()
     try:
         status, location, body = _get(found, limit_s)
@@ -182,7 +198,8 @@ def _judged(found: Endpoint, status: int, location: str, body: bytes, wanted: se
             f"it asks for a credential, and none is configured (status {status})",
             f"write providers.{found.name}.api_key: ${{{variable}}}",
         )
-    if status in (401, 403):
+    # Google has its own mind about which status a key that is not valid is worth.
+    if status in (401, 403) or (status == 400 and b"API_KEY_INVALID" in body):
         where = found.secret_from or f"providers.{found.name}.api_key"
         return "rejected", f"the credential was refused (status {status})", f"replace the key in {where}"
     if status == 404:
@@ -217,6 +234,9 @@ def _accepted(body: bytes, wanted: set[str]) -> tuple[str, str, str]:
 def _listed(body: bytes) -> set[str] | None:
     try:
         answer = json.loads(body)
+        if isinstance(answer, dict) and isinstance(answer.get("models"), list):
+            # Google's.
+            return {row["name"].removeprefix("models/") for row in answer["models"]}
         rows = answer["data"] if isinstance(answer, dict) else answer
         if isinstance(answer, dict) and answer.get("has_more"):
             return None

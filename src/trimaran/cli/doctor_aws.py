@@ -96,7 +96,7 @@ class _Check:
         credential = self._fetched()
         caller = AwsCaller(found, credential, self._environ, self._end - time.monotonic())
         region = found.config.region or ""
-        told = [f"{region} ({found.access.region.source})" if found.access is not None else region, self.credential]
+        told = [f"{region} ({found.access.place_from})" if found.access is not None else region, self.credential]
         if credential is not None:
             try:
                 who = caller.who()

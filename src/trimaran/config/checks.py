@@ -55,7 +55,7 @@ _RESERVED_HEADERS = frozenset(
 )
 _NAMED_CONTAINERS = ("vllm", "lmi", "tgi", "neuron")
 """Of SageMaker: those whose bodies name a model."""
-_CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key"})
+_CREDENTIAL_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
 
 
 def is_loopback(host: str) -> bool:
@@ -167,8 +167,10 @@ class Checker:
                     self._problem(here, "the header is written twice", "keep one of them")
 
     def _endpoints(self, path: Path, kind: str, provider: ProviderConfig) -> None:
-        if kind != "sagemaker":
-            self._problem(path, "endpoints are SageMaker's alone", "write kind: sagemaker, or remove them")
+        if kind not in ("sagemaker", "vertex"):
+            self._problem(
+                path, "only sagemaker and vertex have endpoints", "write kind: one of the two, or remove them"
+            )
         if provider.capacity is not None:
             here: Path = (*path[:-1], "capacity")
             self._problem(here, "an endpoint has instances of its own", "state the capacity of each in endpoints")

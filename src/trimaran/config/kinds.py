@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from trimaran.config.masking import closest, quote
 from trimaran.config.reading import Path, Reader
-from trimaran.config.setting import Scalar, SecretText
+from trimaran.config.setting import HeaderText, Scalar, SecretText
 from trimaran.config.source import Node
 from trimaran.config.units import (
     NANOS_PER_USD,
@@ -35,6 +35,7 @@ __all__ = [
     "EXACT_NAME",
     "FLAG",
     "FOLDER",
+    "HEADER",
     "MODEL_NAME",
     "MOMENT",
     "MONEY",
@@ -70,6 +71,8 @@ _HOST = re.compile(r"\[?[A-Za-z0-9.:_-]{1,253}\]?")
 _EPOCH = datetime(1970, 1, 1)
 _MOMENT = re.compile(r"(?:19[7-9]|2[01][0-9])[0-9]-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?Z?)?")
 _PERCENT = re.compile(r"[0-9]{1,3}%")
+_QUERIED = re.compile(r"https?://[A-Za-z0-9.:-]{1,253}(?:/[A-Za-z0-9._~/-]{0,500})?")
+_API_VERSION = re.compile(r"(?:^|&)api-version=([0-9A-Za-z-]{1,30})(?:&|$)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -231,13 +234,24 @@ def _url(text: str) -> str:
     """An absolute http(s) URL without credentials, query or fragment; no trailing slash."""
     expected = "an http:// or https:// URL without credentials, query or fragment"
     if not text.isascii() or not text.isprintable() or any(c in text for c in " \\\"'<>?#@"):
-        raise ValueError(expected)
+        raise ValueError(expected + _without_query(text))
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or _HOST.fullmatch(parts.hostname) is None:
         raise ValueError(expected)
     if parts.port == 0:
         raise ValueError("a URL with a usable port")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _without_query(text: str) -> str:
+    """What to write instead of a URL that was copied with its query; empty where that is not its problem. A query may hold a
+    key, so nothing of it is shown but the version of an API."""
+    before, found, query = text.partition("?")
+    if not found or _QUERIED.fullmatch(before) is None:
+        return ""
+    version = _API_VERSION.search(query)
+    beside = f", and api_version: {version[1]} beside it" if version else ""
+    return f"; write {before}{beside}"
 
 
 def _folder(text: str) -> str:
@@ -342,6 +356,7 @@ CALL_PRICE = _scalar(
 )
 DATABASE = DatabaseUrl()
 SECRET = SecretText(expected="a reference to a credential", example='"${MY_API_KEY}"')
+HEADER = HeaderText(expected="a header's value, or a reference to it", example='"${TEAM_TOKEN}"')
 TAG = text(256, expected="text", example="platform")
 TARGET = name(
     TARGET_NAME,

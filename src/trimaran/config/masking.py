@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["closest", "quote"]
+__all__ = ["closest", "may_be_credential", "quote"]
 
 _LONGEST = 80
 
@@ -30,6 +30,11 @@ def quote(text: str) -> str:
         return "'***'"
     shown = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     return repr(shown)
+
+
+def may_be_credential(text: str) -> bool:
+    """Whether ``text`` looks like one; rather too often than too seldom."""
+    return _suspicious(text)
 
 
 def _suspicious(text: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, NoReturn, Protocol, get_args, get_origin, get_type_hints
 import msgspec
 
 from trimaran.config.interpolation import MissingVariable
+from trimaran.config.masking import may_be_credential
 from trimaran.config.reading import Path, Reader, Skip, dotted
 from trimaran.config.source import LIST, MAPPING, NOTHING, TEXT, Node
 from trimaran.types import Secret
@@ -39,6 +40,8 @@ __all__ = [
 _UNITS = ("_s", "_ns", "_bytes", "_nanos", "_picos")
 _SECRET_HINT = "write a reference to it: ${NAME} for a variable, ${file:/run/secrets/name} for a file"
 _REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{"}
+_CREDENTIAL_WORDS = ("auth", "cookie", "credential", "key", "pass", "secret", "session", "signature", "token")
+"""Parts of the names of headers whose values nobody else may know."""
 
 
 class Kind(Protocol):
@@ -113,7 +116,7 @@ class SecretText(Scalar):
 
     def read(self, node: Node, path: Path, reader: Reader) -> Secret:
         text, used = self.text(node, path, reader)
-        if not used and not node.literal:
+        if not used and not node.literal and not self.harmless(path, text):
             reader.fail(node, path, "a credential must not stand in the file", _SECRET_HINT)
         if text != text.strip():
             reader.warn(f"{dotted(path)}: spaces around the credential were removed")
@@ -127,8 +130,23 @@ class SecretText(Scalar):
             )
         return Secret(text)
 
+    def harmless(self, path: Path, text: str) -> bool:
+        """Whether ``text``, which stands in the file at ``path``, is surely no credential."""
+        return False
+
     def schema(self) -> dict[str, Any]:
         return _REFERENCE_SCHEMA
+
+
+class HeaderText(SecretText):
+    """A header's value: a credential unless its name says otherwise and nothing about it looks like one."""
+
+    def harmless(self, path: Path, text: str) -> bool:
+        name = str(path[-1]).lower()
+        return not any(word in name for word in _CREDENTIAL_WORDS) and not may_be_credential(text)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
 
 
 class Listing:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from trimaran.config import Config
+from trimaran.config import Config, HourlyConfig
 from trimaran.control.log import log as log_to_stderr
 from trimaran.ledger import CapacityUsed, JournalWriter
 
@@ -32,9 +32,10 @@ _SEGMENT_BYTES = 256 * 1024
 def stated_capacity(config: Config, *, simulated: bool = False) -> list[CapacityUsed]:
     """The pools of a configuration, each as a record without its time. ``simulated``: nobody real answers.
 
-    A pool has its provider's name; an endpoint of SageMaker is one by itself and has its target's.
+    A pool has its provider's name; an endpoint of SageMaker or Azure, and provisioned throughput of a deployment, is one by
+    itself and has its target's.
     """
-    return [*_providers(config, simulated), *_endpoints(config, simulated)]
+    return [*_providers(config, simulated), *_endpoints(config, simulated), *_azure(config, simulated)]
 
 
 def counted(pools: Sequence[CapacityUsed], replicas: Mapping[str, int]) -> list[CapacityUsed]:
@@ -75,8 +76,8 @@ def _endpoints(config: Config, simulated: bool) -> list[CapacityUsed]:
             0,
             written.capacity.instances,
             offer=written.capacity.instance_type,
-            platform="sagemaker",
-            region=provider.region or "",
+            platform=provider.kind or name,
+            region=provider.location or provider.region or "",
             purchase_option=written.capacity.purchase_option,
             hourly_nanos=written.capacity.hourly_nanos,
             amortised_hourly_nanos=written.capacity.amortised_hourly_nanos,
@@ -88,6 +89,34 @@ def _endpoints(config: Config, simulated: bool) -> list[CapacityUsed]:
         for endpoint, written in provider.endpoints.items()
         if written.capacity is not None
     ]
+
+
+def _azure(config: Config, simulated: bool) -> Iterator[CapacityUsed]:
+    for name, provider in config.providers.items():
+        stated: list[tuple[str, HourlyConfig, int, str, str]] = []
+        for deployment, bought in provider.deployments.items():
+            if bought.capacity is not None:
+                stated.append((deployment, bought.capacity, bought.capacity.ptu, "PTU", "azure_openai"))
+        for endpoint, online in provider.online_endpoints.items():
+            if online.capacity is not None:
+                offer = online.capacity.instance_type
+                stated.append((endpoint, online.capacity, online.capacity.instances, offer, "azure_ml"))
+        for target, capacity, count, offer, platform in stated:
+            yield CapacityUsed(
+                f"{name}/{target}",
+                0,
+                0,
+                count,
+                offer=offer,
+                platform=platform,
+                region=provider.region or "",
+                purchase_option=capacity.purchase_option,
+                hourly_nanos=capacity.hourly_nanos,
+                amortised_hourly_nanos=capacity.amortised_hourly_nanos,
+                source=capacity.source,
+                as_of=capacity.as_of,
+                simulated=simulated or provider.simulated,
+            )
 
 
 class CapacityMeter:

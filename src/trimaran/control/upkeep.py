@@ -46,6 +46,7 @@ class SharedUpkeep:
         self._log = log
         self._make = make
         self._upkeep: Upkeep | None = None
+        self._looking: Sequence[Watch] = ()
         self._tellers: Teller | None = None
         self._names: frozenset[str] = frozenset()
         self._conditions: dict[str, Condition] = {}
@@ -68,7 +69,8 @@ class SharedUpkeep:
         gone, self._names = self._names - snapshot.identities.keys(), frozenset(snapshot.identities)
         for name in gone:
             self._tellers.forget(f"renewed {name}")
-        self._upkeep.follow(sources_of(snapshot), self._watches(snapshot))
+        self._looking = self._watches(snapshot)
+        self._upkeep.follow(sources_of(snapshot), self._looking)
 
     def renew(self, name: str) -> None:
         """A target refused this credential."""
@@ -97,8 +99,13 @@ class SharedUpkeep:
                 key: {"level": condition.level, "reason": condition.reason}
                 for key, condition in sorted(self._conditions.items())
             },
-            "problems": upkeep.problems() if upkeep is not None else {},
+            "problems": self._problems(),
         }
+
+    def _problems(self) -> dict[str, str]:
+        """What does not work; also of a watch that saw some and not all."""
+        partly = {watch.name: told for watch in self._looking if (told := getattr(watch, "problem", ""))}
+        return partly | (self._upkeep.problems() if self._upkeep is not None else {})
 
     # On the loop
 

@@ -63,6 +63,10 @@ def settle(
         cost = cost_nanos(price, usage, attempt.service_tier) if price is not None else None
         # Under a cap, what is unknown counts as the most that it can be.
         call.spent_nanos += cost if cost is not None else attempt.bound or 0
+    elif attempt.uncounted:
+        # What has a bound without a count costs just that.
+        cost = attempt.bound
+        call.spent_nanos += cost or 0
     if attempt.hold is not None:
         _charge(call, attempt, status, cost)
     dispatcher = call.dispatcher
@@ -95,7 +99,8 @@ def _charge(call: Call, attempt: Attempt, status: str, cost: int | None) -> None
         # Nobody knows what the target did for it: under a budget that is the most that it may have done.
         purse.settle(attempt.hold, None, None)
     else:
-        purse.settle(attempt.hold, cost, 0 if usage is None else usage.input_tokens + usage.output_tokens)
+        tokens = None if attempt.uncounted else 0 if usage is None else usage.input_tokens + usage.output_tokens
+        purse.settle(attempt.hold, cost, tokens)
 
 
 def _settled(

@@ -44,7 +44,8 @@ REASONING_PATIENCE = 4.0
 nothing of it."""
 
 END_GRACE_S = 1.0
-"""How long a stream whose answer is whole may keep back its end marker before it is finished without."""
+"""How long a stream whose answer is whole may keep back its end marker before it is finished without. Where its usage is
+still to come, too, the idle limit holds."""
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -74,6 +75,8 @@ class Attempt(msgspec.Struct, eq=False):
     """Takes off what the provider wraps around the dialect's stream."""
     usage: Usage | None = None
     estimated: bool = False
+    uncounted: bool = False
+    """Something was used that nobody counts: tokens mean nothing in its dialect."""
     finish_reason: str = ""
     service_tier: str = ""
     """Neutral; the one that served it, as far as the target told it."""
@@ -163,9 +166,9 @@ class Attempt(msgspec.Struct, eq=False):
             # The refusal's head has arrived; a body that breaks off does not change what it says.
             self.call.attempt_failed(self, self._refusal(self._whole()))
         elif isinstance(error, StreamCut) and self.relay is not None and self.relay.may_end:
-            # Nothing but the end marker is lost.
+            # Nothing but the end is lost.
             call = self.call
-            self._finish_without_end_marker(self.relay)
+            self._finish_without_end(self.relay)
             call.release(self)
         else:
             self.call.attempt_failed(self, error)
@@ -179,6 +182,7 @@ class Attempt(msgspec.Struct, eq=False):
         patience = REASONING_PATIENCE if self.runtime.reasons else 1.0
         if not self.first_s:
             limit = patience * (limits.ttft_s if self.call.inbound.envelope.stream else self.call.unary_limit_s())
+            limit += self.runtime.cold_start_s(self.sent_s)
             if self.choice.patience_s is not None:
                 limit = min(limit, self.choice.patience_s)
             if now - self.sent_s >= limit:
@@ -190,13 +194,21 @@ class Attempt(msgspec.Struct, eq=False):
         if self.fresh or self.call.paused:
             self.fresh = False
             self.quiet_since = now
-        elif quiet_s >= min(END_GRACE_S, idle_s) and self.relay is not None and self.relay.may_end:
-            self._finish_without_end_marker(self.relay)
+        elif (relay := self.relay) is not None and relay.may_end:
+            if quiet_s >= (limits.idle_s if relay.owes_usage else min(END_GRACE_S, limits.idle_s)):
+                self._finish_without_end(relay)
         elif quiet_s >= idle_s:
             return StreamStalled(f"nothing more within {idle_s:g} s")
         return None
 
-    def _finish_without_end_marker(self, relay: StreamRelay) -> None:
+    def finish_now(self) -> bool:
+        """Time is up: finish an answer of which nothing but its end is missing. False where more is."""
+        if self.relay is None or not self.relay.may_end:
+            return False
+        self._finish_without_end(self.relay)
+        return True
+
+    def _finish_without_end(self, relay: StreamRelay) -> None:
         try:
             tail = relay.finish()
         except AttemptError as error:
@@ -211,13 +223,17 @@ class Attempt(msgspec.Struct, eq=False):
 
     def settle_usage(self) -> None:
         """Fix ``usage``: what the target reported, otherwise an estimate from what was seen, marked as such."""
-        if self.usage is not None or not self.sent_s or self.translation.dialect.free:
+        dialect = self.translation.dialect
+        if self.usage is not None or not self.sent_s or dialect.free:
             # Known, or nothing has been sent, or nothing is charged: then there is nothing to pay.
+            return
+        if not dialect.counts:
+            self.uncounted = True
             return
         relay = self.relay
         if relay is not None:
             self.finish_reason = relay.finish_reason
-            self.service_tier = relay.service_tier
+            self.service_tier = self._tier(relay.service_tier)
         if relay is not None and relay.usage is not None and relay.complete:
             self.usage = relay.usage
             return
@@ -298,7 +314,13 @@ class Attempt(msgspec.Struct, eq=False):
         self.estimated = translation.estimated
         if wrapped:
             self.usage = door.usage(self._lower_headers(), self.usage)
+            self.service_tier = self._tier(self.service_tier)
         call.attempt_done(self, out)
+
+    def _tier(self, told: str) -> str:
+        """The neutral service tier; ``told`` is what the answer's body said of it."""
+        door = self.runtime.door(self.translation.dialect)
+        return door.tier(self._lower_headers(), told) if door.tier_header else told
 
     def _lower_headers(self) -> dict[bytes, bytes]:
         return {name.lower(): value for name, value in self.headers.items()}

@@ -9,6 +9,8 @@ https://platform.claude.com/docs/en/build-with-claude/extended-thinking, read 20
 
 What a request can be billed depends on members that nobody has thought of yet. So only members that are known to change
 nothing, or how much, have a bound; a request with any other one has none, and no budget lets it pass.
+
+In a dialect that counts no tokens (``Dialect.counts``) nothing has a bound but what costs the same for each request.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from trimaran.dispatch.converse_bounds import (
 from trimaran.dispatch.hosted_tools import NO_TOOLS, Hosted, hosted_tools
 from trimaran.providers import PROVIDERS
 from trimaran.types import Target, feature_mask
-from trimaran.wire import Envelope
+from trimaran.wire import DIALECTS, Envelope
 from trimaran.wire.members import BAD_JSON
 
 __all__ = ["DEFAULT_OUTPUT_TOKENS", "UNBOUNDED_TOKENS", "Bounds"]
@@ -103,10 +105,12 @@ _Extent = tuple[int, int, int, int]
 
 
 class Bounds:
-    """The bounds of one target. Made once for each snapshot."""
+    """The bounds of one target. Made once for each snapshot. ``tier`` is the service tier that each request to it asks for,
+    in the provider's word; empty: only what the request itself says."""
 
     __slots__ = (
         "_always_searches",
+        "_asked_always",
         "_by_asked",
         "_context",
         "_documents",
@@ -123,9 +127,13 @@ class Bounds:
         "_vision",
     )
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, tier: str = "") -> None:
         self._target = target
         self._price = target.price
+        self._asked_always = self._services_of(_TIERS.get(tier, tier)) if tier and target.price is not None else ()
+        if self._asked_always is None:
+            # A tier that has no known price serves all of them.
+            self._price = None
         known = target.capabilities
         has = known.has if known is not None else frozenset()
         self._vision, self._documents, self._reasons = "vision" in has, "documents" in has, "reasoning" in has
@@ -149,6 +157,9 @@ class Bounds:
         price = self._price
         if price is None:
             return None
+        if not DIALECTS[envelope.dialect].counts:
+            flat = not any(read or written for _, read, written in self._rates)
+            return bound_nanos(price, self._rates, 0, 0) if flat else None
         members = envelope.members
         if self._is_plain(envelope):
             inputs = max(len(envelope.body), len(sent)) + self._template
@@ -167,7 +178,7 @@ class Bounds:
 
     def tokens(self, envelope: Envelope, sent: bytes) -> int:
         """The most tokens, in and out together; :data:`UNBOUNDED_TOKENS` where nothing limits them."""
-        extent = self._extent(envelope, sent)
+        extent = self._extent(envelope, sent) if DIALECTS[envelope.dialect].counts else None
         return UNBOUNDED_TOKENS if extent is None else extent[0] + extent[1]
 
     def output(self, envelope: Envelope) -> int:
@@ -270,7 +281,7 @@ class Bounds:
     def _reachable(self) -> tuple[str, ...]:
         """Services that a request may get that asks for none: an account can have another default."""
         if self._tier_is_asked:
-            return ()
+            return self._asked_always or ()
         services = self._price.services if self._price is not None else {}
         return tuple(sorted(services.keys() - _BY_CHANCE))
 
@@ -288,20 +299,21 @@ class Bounds:
         if place not in ("", "global"):
             return None
         tier = _TIERS.get(tier, tier)
-        if tier in ("", "auto"):
-            services = self._reachable()
-        elif tier in STANDARD_TIERS:
-            services = ()
-        elif tier in self._price.services:
-            services = (tier,)
-        elif tier == "flex":
-            # It is there to be cheaper than the standard one.
-            services = ()
-        else:
+        services = self._reachable() if tier in ("", "auto") else self._services_of(tier)
+        if services is None:
             return None
+        services = tuple(dict.fromkeys((*services, *(self._asked_always or ()))))
         if speed in ("", "standard"):
             return services
         return (*services, speed) if speed in self._price.services else None
+
+    def _services_of(self, tier: str) -> tuple[str, ...] | None:
+        """Services that may answer who asks for this tier; ``None``: one that has no known price."""
+        assert self._price is not None
+        if tier in self._price.services:
+            return (tier,)
+        # The flexible one is there to be cheaper than the standard one.
+        return () if tier in STANDARD_TIERS or tier == "flex" else None
 
     def _rates_of(self, services: tuple[str, ...], *, audio: bool) -> Rates:
         assert self._price is not None

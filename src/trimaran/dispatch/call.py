@@ -177,7 +177,7 @@ class Call(msgspec.Struct, eq=False):
             if self.resting_since and self.resume_at:
                 # It waited for targets that rest, and they still do: that is what the client should hear.
                 self._rested_out(now)
-            else:
+            elif attempt is None or not attempt.finish_now():
                 self._overdue()
         elif self.resume_at:
             if now >= self.resume_at:
@@ -196,7 +196,7 @@ class Call(msgspec.Struct, eq=False):
 
     def attempt_first(self, attempt: Attempt) -> None:
         """First content has arrived: this attempt answers, unless what it says is held back."""
-        attempt.first_s = now = self.now()
+        attempt.first_s = attempt.runtime.answered_s = now = self.now()
         lessons.first_token(self, attempt, now)
         if self.committed:
             if self.paused and attempt.handle is not None:
@@ -223,7 +223,7 @@ class Call(msgspec.Struct, eq=False):
     def attempt_done(self, attempt: Attempt, body: bytes) -> None:
         """The attempt's answer is complete; ``body`` is all of it, or what is left of a stream."""
         attempt.ended = True
-        now = self.now()
+        attempt.runtime.answered_s = now = self.now()
         attempt.settle_usage()
         lessons.completed(self, attempt, now)
         settle(self, attempt, now, OK, attempt.status, "")

@@ -3,7 +3,8 @@
 Routing orders the targets of a model by what is known of them; this says what of that order is left for *this* request.
 A target is closed to it once it has failed for it, with three exceptions: a fault that may be a moment's (``Retry.HERE``)
 gets a second try there at once; a target that asked for a pause may be asked again after it; and a prompt that is too long
-for one base model closes all that hold no more. When nothing of a model is left, its fallback models are next.
+for one base model closes all that hold no more. When nothing of a model is left, its fallback models are next, and after
+those, once, the last resorts of all of them.
 """
 
 from __future__ import annotations
@@ -43,15 +44,24 @@ class Itinerary(msgspec.Struct, eq=False):
     """Those for which the prompt was too long."""
     stage: int = 0
     """0: the route itself; n: its n-th fallback."""
+    passed: bool = False
+    """A last resort was passed over."""
+    resorts: bool = False
+    """Nothing else is left: last resorts may be asked."""
 
     def open(self, choice: Choice, now: float) -> bool:
-        """Whether this request may go there now."""
+        """Whether this request may go there now. A last resort is passed over until :meth:`fall_back` comes to it."""
         target = choice.target
         if not choice.admitted or target in self.closed:
             return False
         if self.not_before and self.not_before.get(target, 0.0) > now:
             return False
-        return not self.unfit or self._larger(self.route.targets[target].target)
+        if self.unfit and not self._larger(self.route.targets[target].target):
+            return False
+        if choice.last_resort and not self.resorts:
+            self.passed = True
+            return False
+        return True
 
     def waits_until(self, choices: list[Choice], now: float) -> float:
         """The earliest time at which one of ``choices`` may take the request that rests now; 0 when none will.
@@ -93,9 +103,13 @@ class Itinerary(msgspec.Struct, eq=False):
         return configured
 
     def fall_back(self, first: Route) -> bool:
-        """Go on to the next fallback of ``first``; False when there is none."""
+        """Go on to the next fallback of ``first``, after the last one to what was passed over; False when nothing is left."""
         if self.stage >= len(first.fallbacks):
-            return False
+            if self.resorts or not self.passed:
+                return False
+            self.start_over(first)
+            self.resorts = True
+            return True
         self.route = first.fallbacks[self.stage]
         self.stage += 1
         return True
@@ -104,9 +118,11 @@ class Itinerary(msgspec.Struct, eq=False):
         """After a wait: what has been closed stays closed."""
         self.route = first
         self.stage = 0
+        self.resorts = False
 
     def _ahead(self, first: Route) -> list[Target]:
-        routes = [self.route, *first.fallbacks[self.stage :]]
+        again = self.passed and not self.resorts
+        routes = [first, *first.fallbacks] if again else [self.route, *first.fallbacks[self.stage :]]
         return [each.target for route in routes for name, each in route.targets.items() if name not in self.closed]
 
     def _larger(self, target: Target) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimaran.errors import AttemptError
+from trimaran.errors import AttemptError, CredentialRejected
 from trimaran.routing import Abandoned, Completed, Failed, FirstToken, learn
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def failed(call: Call, attempt: Attempt, error: AttemptError, now: float) -> Non
         choice.in_flight,
         choice.probe,
         call.dispatcher.random(),
+        f"credential:{attempt.runtime.target.credential}" if isinstance(error, CredentialRejected) else "",
     )
     learn(call.dispatcher.state, event, now)
 

@@ -11,7 +11,7 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,7 +129,8 @@ class AsyncRouter:
         self._upkeep: Upkeep | None = None
         self._journal = MemoryJournal()
         self._ids = IdSource()
-        self._beating = False
+        self._beating: asyncio.TimerHandle | None = None
+        """The next beat; ``None`` while nothing is under way."""
 
     @classmethod
     def from_config(cls, path: str | None = None, *, ledger: str | Path | None = None) -> AsyncRouter:
@@ -214,7 +215,10 @@ class AsyncRouter:
         return self._journal.stats()
 
     async def close(self) -> None:
-        """Drop what is under way, close connections, finish the ledger."""
+        """Drop what is under way, close connections, finish the ledger. The router can be used again afterwards."""
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
         if self._dispatcher is not None:
             self._dispatcher.abort(Unavailable("the router was closed before the answer was complete"))
         if self._upstream is not None:
@@ -222,9 +226,9 @@ class AsyncRouter:
         if self._writer is not None:
             self._writer.close()
         if self._upkeep is not None:
-            await asyncio.to_thread(self._upkeep.stop)
+            self._upkeep.stop()
         if self._ingestor is not None:
-            await asyncio.to_thread(self._ingestor.stop)
+            await _off_the_loop(self._ingestor.stop)
         self._dispatcher = self._upstream = self._writer = self._ingestor = self._upkeep = None
         await asyncio.sleep(0)
 
@@ -274,7 +278,13 @@ class AsyncRouter:
     def _model(self, model: str | None) -> str:
         if model is not None:
             return model
-        models = self._settings.snapshot.models
+        models, wildcards = self._settings.snapshot.models, self._settings.snapshot.wildcards
+        if not models and wildcards:
+            raise InvalidRequest(
+                f"{' and '.join(wildcards)} can be asked, but without a default model; name one: "
+                f"route(..., model='{next(iter(wildcards))}/...')",
+                field="model",
+            )
         return next(iter(models)) if len(models) == 1 else "auto"
 
     def _body(
@@ -309,22 +319,21 @@ class AsyncRouter:
         )
         request_id = self._ids.next(dispatcher.clock.wall_ns() // 1_000_000)
         call = dispatcher.submit(Inbound(request_id, _DIALECT, envelope, route, limits, DEFAULT_TENANT), sink)
-        if not self._beating:
-            self._beating = True
-            asyncio.get_running_loop().call_later(TICK_S, self._beat)
+        if self._beating is None:
+            self._beating = asyncio.get_running_loop().call_later(TICK_S, self._beat)
         return call
 
     def _beat(self) -> None:
         dispatcher = self._dispatcher
         if dispatcher is None or not (dispatcher.active or dispatcher.lingering):
-            self._beating = False
+            self._beating = None
             return
         dispatcher.tick()
         if self._upstream is not None:
             self._upstream.prune()
         if self._writer is not None:
             self._writer.prepare()
-        asyncio.get_running_loop().call_later(TICK_S, self._beat)
+        self._beating = asyncio.get_running_loop().call_later(TICK_S, self._beat)
 
 
 def _positive(name: str, value: object) -> float | None:
@@ -427,16 +436,17 @@ class Router:
 
 
 class MultiCloudRouter(Router):
-    """The providers whose keys are in the environment, the fastest healthy one first.
+    """The providers whose credentials are in the environment, the fastest healthy one first.
 
-    Raises :class:`~trimaran.errors.ConfigError` when there is none.
+    Raises :class:`~trimaran.errors.ConfigError` when there is none. Where none of them has a default model (AWS alone), each
+    call names one.
     """
 
     def __init__(self, *, ledger: str | Path | None = None) -> None:
         settings = _settings(None, os.environ, ledger)
-        if "auto" not in settings.snapshot.models:
+        if "auto" not in settings.snapshot.models and not settings.snapshot.wildcards:
             raise ConfigError(
-                "no provider key is in the environment",
+                "no provider's credential is in the environment",
                 where="environment",
                 hint="set OPENAI_API_KEY or ANTHROPIC_API_KEY; 'trimaran doctor' shows what was tried",
             )
@@ -446,6 +456,14 @@ class MultiCloudRouter(Router):
 def _settings(path: str | None, environ: Mapping[str, str], ledger: str | Path | None) -> RouterSettings:
     config = load(path, environ)
     return RouterSettings(build_snapshot(config, environ, version=1), None if ledger is None else Path(ledger))
+
+
+async def _off_the_loop(stop: Callable[[], None]) -> None:
+    """Let it take its time; unless the program is ending: then no thread can be had any more, and nobody else waits."""
+    try:
+        await asyncio.to_thread(stop)
+    except RuntimeError:
+        stop()
 
 
 async def _next(pieces: AsyncIterator[str]) -> str | None:

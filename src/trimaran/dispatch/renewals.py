@@ -8,12 +8,12 @@ Only when a new credential has not come, or is the same again, is the refusal wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trimaran.errors import AttemptError, CredentialRejected
 from trimaran.providers import Vault
-from trimaran.routing import Condition, State, learn
+from trimaran.routing import Condition, Replaced, State, learn
 from trimaran.types import Credential, Snapshot
 
 if TYPE_CHECKING:
@@ -29,19 +29,6 @@ USELESS_S = 30.0
 
 FETCHING = "credentials are being fetched"
 REFUSED = "the target refused the credential; a new one is being fetched"
-
-_STALE = frozenset(
-    {
-        b"ExpiredToken",
-        b"ExpiredTokenException",
-        b"InvalidClientTokenId",
-        b"MissingAuthenticationToken",
-        b"MissingAuthenticationTokenException",
-        b"UnrecognizedClientException",
-    }
-)
-"""AWS's words for a credential that another one may replace. A permission that is missing or a clock that is wrong
-(InvalidSignatureException) are the same for the next credential."""
 
 
 class Renewals:
@@ -74,7 +61,7 @@ class Renewals:
     def refused(self, attempt: Attempt, error: AttemptError, now: float) -> bool:
         """Whether this refusal of our credential may be over soon, or is over already: try again where it came from."""
         name = attempt.runtime.target.credential
-        if not isinstance(error, CredentialRejected) or name not in self._names or not _stale(attempt):
+        if name not in self._names or not isinstance(error, CredentialRejected) or not _stale(error):
             return False
         if attempt.started_s < self._came.get(name, 0.0) or name in self._asked:
             return True
@@ -91,6 +78,7 @@ class Renewals:
         if credential != self._vault.get(name):
             self._vault.put(name, credential)
             self._came[name] = now
+            learn(self._state, Replaced(f"credential:{name}"), now)
             self._useless.pop(name, None)
         elif asked is not None:
             self._useless[name] = now + USELESS_S
@@ -119,10 +107,6 @@ class Renewals:
         learn(self._state, self._told.get(key) or Condition(key, "up"), now)
 
 
-def _stale(attempt: Attempt) -> bool:
-    """Whether another credential may help: AWS says so in a header, others by the status."""
-    headers: Mapping[bytes, bytes] = {name.lower(): value for name, value in attempt.headers.items()}
-    kind = headers.get(b"x-amzn-errortype")
-    if kind is None:
-        return attempt.status == 401
-    return kind.partition(b":")[0] in _STALE
+def _stale(error: CredentialRejected) -> bool:
+    """Whether another credential may help: the provider's word says so, or else the status."""
+    return error.stale or (error.upstream_status == 401 and not error.lasting)

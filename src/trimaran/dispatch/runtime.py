@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from copy import copy
+from math import inf
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,6 +26,10 @@ __all__ = ["Route", "Routes", "TargetRuntime"]
 
 _COUNTING = " (counting)"
 
+WARM_S = 900.0
+"""So long after an answer a server that may be stopped still runs: Cloud Run keeps idle instances for up to 15 minutes
+(cloud.google.com/run, "Instance autoscaling", read 2026-11-30)."""
+
 MAX_DYNAMIC_ROUTES = 1024
 """Routes made for names behind a wildcard that are remembered; a client can invent names without end."""
 
@@ -36,6 +41,7 @@ class TargetRuntime:
         "_bounds",
         "_entrances",
         "_signer",
+        "answered_s",
         "id",
         "origin",
         "price",
@@ -56,10 +62,12 @@ class TargetRuntime:
         self.target = target
         self.id = target.id
         self.price = target.price
-        self._bounds = Bounds(target)
+        headers = tuple(headers)
         known = target.capabilities
         self.reasons = known is not None and "reasoning" in known.has
         """Whether its model may think before it shows anything."""
+        self.answered_s = -inf
+        """When something was last answered there."""
         self.price_noted = False
         """The journal holds the price: written once, before the first attempt that is charged by it."""
         parts = urlsplit(target.base_url)
@@ -72,10 +80,16 @@ class TargetRuntime:
             door = door_of(target, name)
             whole, streamed = (_Entrance(door, stream, prefix, authority, sign) for stream in (False, True))
             self._entrances[name] = whole, streamed
+        asks = {each[0].door.tier_header for each in self._entrances.values()}
+        self._bounds = Bounds(target, next((value for name, value in headers if name.lower() in asks), ""))
 
     def door(self, dialect: Dialect) -> Door:
         """How it is asked in ``dialect``, which is one of its own."""
         return self._entrances[dialect.name][0].door
+
+    def cold_start_s(self, now: float) -> float:
+        """How much longer than usual a first token may take now."""
+        return self.target.cold_start_s if now - self.answered_s > WARM_S else 0.0
 
     def scrub(self, body: bytes) -> bytes:
         """A refusal's body without our credential, should the provider repeat it there."""

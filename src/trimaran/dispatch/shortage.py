@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trimaran.dispatch.bounds import UNBOUNDED_TOKENS
 from trimaran.errors import BudgetExceeded, LimitExceeded, RequestError, Unavailable
 from trimaran.ledger.periods import window_time
 from trimaran.types import Allowance
@@ -34,6 +35,10 @@ def beyond(allowance: Allowance, need: int) -> RequestError:
             f"this request may cost up to {_usd(need)}, more than the whole budget {_named(allowance)}; ask for fewer output "
             "tokens, or for a cheaper model"
         )
+    if need >= UNBOUNDED_TOKENS:
+        return LimitExceeded(
+            f"how many tokens this request may take cannot be bounded, so it is not sent under the limit {_named(allowance)}"
+        )
     return LimitExceeded(
         f"this request may take up to {_amount(need, allowance.unit)}, more than the whole limit {_named(allowance)}"
         + ("; ask for fewer output tokens" if allowance.unit == "tokens" else "")
@@ -44,7 +49,8 @@ def unbounded(allowance: Allowance) -> RequestError:
     """The cost of the attempt has no bound, and a budget of money binds it."""
     return BudgetExceeded(
         f"what this request may cost cannot be bounded, so it is not sent under the budget {_named(allowance)}; state the "
-        "model's price in providers.NAME.prices, and do without tools that the provider runs and charges without limit"
+        "model's price in providers.NAME.prices, and do without tools that the provider runs and charges without limit; a "
+        "call whose tokens nobody counts needs a price that is the same for every request"
     )
 
 

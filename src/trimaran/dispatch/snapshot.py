@@ -28,7 +28,17 @@ from trimaran.dispatch.identities import identities
 from trimaran.dispatch.prices import in_force, today
 from trimaran.errors import ConfigError, UnknownModel
 from trimaran.ledger.keys import KeyRow
-from trimaran.providers import NOT_YET, PROVIDERS, Endpoint, clean_secret, endpoint, kind_of, output_limit, words_of
+from trimaran.providers import (
+    NOT_YET,
+    PROVIDERS,
+    Endpoint,
+    clean_secret,
+    endpoint,
+    kind_of,
+    output_limit,
+    problems_of,
+    words_of,
+)
 from trimaran.routing import STRATEGIES
 from trimaran.types import Identity, ModelPolicy, Slo, Snapshot, Target
 from trimaran.wire import DIALECTS
@@ -97,7 +107,7 @@ def _home_of(snapshot: Snapshot, model: str) -> Target | None:
     for price_provider in known_providers_of(model):
         for template in snapshot.wildcards.values():
             row = PROVIDERS.get(template.kind)
-            if row is not None and row.price_provider == price_provider:
+            if row is not None and row.price_provider == price_provider and kind_of(row.name).sells(model):
                 return template
     return None
 
@@ -150,7 +160,7 @@ class _Builder:
             models=self._models,
             wildcards=self._wildcards,
             secrets=self._secrets,
-            identities=self._identities,
+            identities=self._asked_identities(),
             headers=self._headers,
             keys=who.keys,
             require_key=who.require_key,
@@ -168,6 +178,11 @@ class _Builder:
         if self._problems:
             raise combined(self._problems, config.origin)
         return snapshot
+
+    def _asked_identities(self) -> dict[str, Identity]:
+        """Those that a target needs: where each has a key of its own, nobody is to be asked for a token."""
+        used = {target.credential for target in (*self._targets.values(), *self._wildcards.values())}
+        return {name: identity for name, identity in self._identities.items() if name in used}
 
     def _problem(self, path: tuple[str | int, ...], message: str, hint: str) -> None:
         where = self._config.where(*path)
@@ -280,9 +295,10 @@ class _Builder:
         for name, settings in self._config.providers.items():
             template = self._templates.get(name)
             kind = kind_of(template.kind if template is not None else settings.kind or name)
-            self._problems += kind.problems(name, settings, self._config)
+            self._problems += problems_of(kind, name, settings, self._config)
             if template is not None:
                 self._targets |= {target.id: target for target in kind.listed(template, settings, self._day)}
+                self._secrets |= {key: each.reveal() for key, each in kind.secrets(name, settings).items()}
                 self._warnings += kind.doubts(name, settings, self._targets)
 
     def _stated(self) -> None:
@@ -364,8 +380,9 @@ class _Builder:
             max_output_tokens=found.config.max_output_tokens,
             simulated=found.config.simulated,
             kind=found.row.name if found.row is not None else "",
-            facts={"api": found.config.api} if found.config.api else {},
+            facts=found.facts | ({"api": found.config.api} if found.config.api else {}),
             door=found.row.door if found.row is not None else "",
+            cold_start_s=_cold_start_s(found),
         )
 
     def _endpoint(self, name: str) -> Endpoint | None:
@@ -407,6 +424,13 @@ class _Builder:
                     else:
                         warnings.append(f"the stored key {record.id} may call what is not there: {error.message}")
         return msgspec.structs.replace(snapshot, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _cold_start_s(found: Endpoint) -> float:
+    """The operator's word, else what is known of such a provider."""
+    if found.config.cold_start_s is not None:
+        return found.config.cold_start_s
+    return found.row.cold_start_s if found.row is not None else 0.0
 
 
 def _tried(found: Endpoint) -> str:

@@ -12,7 +12,7 @@ from trimaran.dispatch.dispatcher import tighten
 from trimaran.errors import InvalidRequest, PermissionDenied
 from trimaran.types import Limits
 
-__all__ = ["check_origin", "client_limits"]
+__all__ = ["check_origin", "check_page", "client_limits"]
 
 _DEADLINE = b"x-trimaran-deadline-s"
 _ATTEMPTS = b"x-trimaran-max-attempts"
@@ -62,6 +62,20 @@ def check_origin(headers: dict[bytes, bytes]) -> None:
             ) from None
     if len(_known_hosts) < 256:
         _known_hosts.add(host)
+
+
+def check_page(headers: dict[bytes, bytes]) -> None:
+    """Where no key is needed and a body may be of any type, refuse a request without a header for a credential.
+
+    A web page can send such a body anywhere without the browser asking first, but not with such a header. AWS's clients
+    always send one.
+    """
+    if headers.keys().isdisjoint((b"authorization", b"x-api-key")):
+        raise PermissionDenied(
+            "without client keys this path wants a header that no web page can send unasked: send 'Authorization', as AWS's "
+            "clients do, or 'x-api-key', with any value",
+            field="Authorization",
+        )
 
 
 def _number(headers: dict[bytes, bytes], name: bytes) -> Decimal | None:

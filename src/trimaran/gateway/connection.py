@@ -30,11 +30,11 @@ from trimaran.errors import (
     Unavailable,
 )
 from trimaran.gateway import headers as wire_headers
-from trimaran.gateway.admission import check_origin, client_limits
+from trimaran.gateway.admission import check_origin, check_page, client_limits
 from trimaran.gateway.keyring import Identity
 from trimaran.gateway.pages import health, models_page, readiness
 from trimaran.types import ServerLimits
-from trimaran.wire import DIALECTS, Dialect, Streaming, surface
+from trimaran.wire import DIALECTS, Dialect, Streaming, named_body, surface
 
 if TYPE_CHECKING:
     from trimaran.gateway.server import HttpServer
@@ -309,13 +309,15 @@ class Connection(asyncio.Protocol):
         key = server.keyring.check(headers)
         if key.anonymous:
             check_origin(headers)
+            if dialect.any_content:
+                check_page(headers)
         if server.draining:
             raise Unavailable("this gateway is shutting down; send the request again")
         if server.memory > server.limits.max_memory_bytes:
             raise _too_much()
         if headers.get(b"content-type") != _JSON and not dialect.any_content:
             _check_content_type(headers)
-        envelope = dialect.read(request.body, request.path)
+        envelope = dialect.read(named_body(request.body, request.path), request.path)
         dispatcher = server.dispatcher
         route = dispatcher.route(envelope.model)
         if dialect.operation != "chat":

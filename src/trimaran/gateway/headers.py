@@ -32,6 +32,7 @@ _READ = frozenset(name for dialect in DIALECTS.values() for name in (*dialect.ca
         b"content-type",
         b"expect",
         b"host",
+        b"api-key",
         b"x-api-key",
         b"x-goog-api-key",
         b"anthropic-beta",
@@ -54,6 +55,7 @@ RARE = _READ - {
     b"content-length",
     b"content-type",
     b"host",
+    b"api-key",
     b"x-api-key",
     b"x-goog-api-key",
 }

@@ -55,7 +55,7 @@ class Keyring:
         self._anonymous = Identity(KeyRecord(id="", digest=b"", allowances=snapshot.anonymous_allowances))
 
     def check(self, headers: dict[bytes, bytes]) -> Identity:
-        """The holder of the key in ``Authorization: Bearer …``, ``x-api-key`` or ``x-goog-api-key``, or of the one that
+        """The holder of the key in ``Authorization: Bearer …``, ``x-api-key``, ``x-goog-api-key`` or ``api-key``, or of the one that
         stands where AWS's clients write an access key id. Their signature is not checked: a key is a secret by itself, and
         only its digest is kept here.
 
@@ -64,7 +64,12 @@ class Keyring:
         """
         if not self.required:
             return self._anonymous
-        given = headers.get(b"authorization") or headers.get(b"x-api-key") or headers.get(b"x-goog-api-key")
+        given = (
+            headers.get(b"authorization")
+            or headers.get(b"x-api-key")
+            or headers.get(b"x-goog-api-key")
+            or headers.get(b"api-key")
+        )
         if not given or given.strip().lower() == b"bearer":
             raise AuthenticationFailed(
                 "no API key: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'", field="Authorization"

@@ -8,13 +8,14 @@ sources   what fetches those, off the road
 upkeep    when that is done, and what else is looked at in the background
 doors     how a target is asked in one of its dialects
 kinds     what a kind of provider knows of its own targets
+clouds    whom a provider acts as where no key authenticates it
 """
 
 from __future__ import annotations
 
 from trimaran.providers.door import Door, Unwrapper
 from trimaran.providers.doors import DOORS, door_of
-from trimaran.providers.kinds import Kind, kind_of
+from trimaran.providers.kinds import Kind, kind_of, problems_of
 from trimaran.providers.resolve import Endpoint, base_url_of, discover, endpoint
 from trimaran.providers.rows import ANTHROPIC_VERSION, NOT_YET, PROVIDERS, ProviderRow, output_limit
 from trimaran.providers.signers import signer
@@ -46,6 +47,7 @@ __all__ = [
     "endpoint",
     "kind_of",
     "output_limit",
+    "problems_of",
     "signer",
     "sources_of",
     "words_of",

@@ -42,7 +42,8 @@ FETCHING = "credentials are being fetched"
 
 
 class Source(Protocol):
-    """How one credential is come by. Sources that are equal fetch the same: it is not fetched again for a new one."""
+    """How one credential is come by. Sources that are equal fetch the same: it is not fetched again for a new one. One that
+    also has a ``holder`` says with it whose credential it is, wherever it is fetched; otherwise that is the whole source."""
 
     def fetch(self) -> Credential:
         """The credential as it is now; blocks. Raises :class:`~trimaran.errors.ConfigError`, whose hint mends it."""
@@ -136,7 +137,8 @@ class Agenda:
         self._looks: dict[str, _Look] = {}
 
     def follow(self, sources: Mapping[str, Source], watches: Sequence[Watch], now_s: float) -> list[News]:
-        """From now on these, and no others. What a source has fetched stays in use until its successor's has come."""
+        """From now on these, and no others. What a source has fetched stays in use until its successor's has come, if that
+        is the same holder's; another's must not be used any more."""
         news: list[News] = []
         for name in [name for name in self._renewals if name not in sources]:
             del self._renewals[name]
@@ -147,6 +149,9 @@ class Agenda:
                 work = self._renewals[name] = _Renewal(now_s, source=source)
                 news += self._tell(name, work, "pending", FETCHING)
             elif work.source != source:
+                if _holder(work.source) != _holder(source):
+                    work.credential, work.problem = None, ""
+                    news += self._tell(name, work, "pending", FETCHING)
                 work.source, work.due_s, work.failures, work.fetched_s = source, now_s, 0, -inf
                 # What the old source is still fetching would come under the new one's name.
                 work.number, work.running = work.number + 1, False
@@ -335,6 +340,11 @@ class Agenda:
             for name, work in self._renewals.items()
             if work.credential is not None
         }
+
+
+def _holder(source: Source | None) -> object:
+    """Whose credential it fetches."""
+    return getattr(source, "holder", source)
 
 
 def _left_s(credential: Credential | None, now_ns: int) -> float | None:

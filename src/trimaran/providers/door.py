@@ -40,6 +40,8 @@ class Door:
 
     content_type = b"application/json"
     """Of requests; empty where it travels with the client's own header lines."""
+    tier_header = ""
+    """The header, in lower case, by which a service tier is asked for here; empty: none does."""
 
     def __init__(self, target: Target, dialect: Dialect) -> None:
         self.target = target
@@ -74,6 +76,11 @@ class Door:
     def usage(self, headers: Headers, usage: Usage | None) -> Usage | None:
         """What a whole answer used, where the provider tells it in headers: ``usage`` is what its body told."""
         return usage
+
+    def tier(self, headers: Headers, tier: str) -> str:
+        """The neutral service tier that served an answer, where the provider tells it in headers: ``tier`` is what the answer
+        itself told."""
+        return tier
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> AttemptError | None:
         """What a refusal means that is the provider's own and not the dialect's; ``None``: the dialect knows."""

@@ -1,73 +1,39 @@
-"""What a kind of provider knows of its own targets: from a name to what is spoken there, what it costs, and what is wrong.
-
-Most providers need nothing of this: what follows their name in a target is a model's name, and the catalogue knows the rest.
-A cloud's names say more (a geography, an account's own profile) or less (an endpoint's name says nothing of its model), and
-the configuration may list what only the operator knows. A kind is a class here, found by :attr:`~trimaran.types.Target.kind`;
-whoever builds a snapshot asks it, and knows no vendor.
+"""Every kind of provider that knows more of its targets than their names say: a :class:`~trimaran.providers.kind.Kind`, found by
+:attr:`~trimaran.types.Target.kind`. Whoever builds a snapshot asks it, and knows no vendor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
 
-import msgspec
-
-from trimaran.catalog import capabilities, token_price
 from trimaran.config import Config, ProviderConfig, dotted
 from trimaran.errors import ConfigError
-from trimaran.providers.aws.bedrock_target import bedrock_problems, bedrock_target, check_bedrock_target
-from trimaran.providers.aws.sagemaker_endpoints import endpoint_target, near_endpoint, prompt_problem
-from trimaran.providers.rows import PROVIDERS, output_limit
+from trimaran.providers.aws.bedrock_target import (
+    bedrock_doubts,
+    bedrock_problems,
+    bedrock_target,
+    check_bedrock_target,
+)
+from trimaran.providers.aws.sagemaker_endpoints import (
+    check_endpoint_name,
+    endpoint_target,
+    near_endpoint,
+    prompt_problem,
+    stated_elsewhere,
+)
+from trimaran.providers.azure.kind import AzureML, AzureOpenAI
+from trimaran.providers.google.kind import Gemini, Vertex
+from trimaran.providers.kind import Kind
 from trimaran.types import Target
 
-__all__ = ["KINDS", "Kind", "kind_of"]
-
-
-class Kind:
-    """A provider whose names are models' names."""
-
-    def target(self, template: Target, upstream: str, day: str | None) -> Target:
-        """The target of one name behind ``template``, a target of the provider with ``*`` for its model. ``day`` is an ISO
-        date, for the price. Never raises: a client may name what there is not, and the provider says so."""
-        row = PROVIDERS.get(template.kind)
-        known = capabilities(upstream) if row is None or row.names_models else None
-        return msgspec.structs.replace(
-            template,
-            id=f"{template.provider}/{upstream}",
-            upstream_model=upstream,
-            # A provider of one's own may be called like a vendor and cost something else: unknown.
-            price=token_price(row.price_provider, upstream, day) if row is not None else None,
-            max_output_tokens=template.max_output_tokens or output_limit(template.dialects, known),
-            capabilities=known,
-        )
-
-    def check(self, template: Target, upstream: str, settings: ProviderConfig, where: str) -> Iterable[str]:
-        """Warnings about a name that the configuration gives at ``where``. Raises :class:`ConfigError` for one that cannot
-        be right."""
-        return ()
-
-    def listed(self, template: Target, settings: ProviderConfig, day: str | None) -> Iterable[Target]:
-        """Targets that the provider's settings say more of than their names do."""
-        return ()
-
-    def problems(self, name: str, settings: ProviderConfig, config: Config) -> Iterable[ConfigError]:
-        """What is wrong with the settings of the provider called ``name``."""
-        for field in sorted(_OWN_SETTINGS):
-            if getattr(settings, field) and type(self) is not _OWN_SETTINGS[field]:
-                owner = next(kind for kind, each in KINDS.items() if type(each) is _OWN_SETTINGS[field])
-                yield ConfigError(
-                    f"providers.{name}.{field}: only {owner} has it",
-                    where=config.where("providers", name, field),
-                    hint=f"remove it, or write kind: {owner}",
-                )
-
-    def doubts(self, name: str, settings: ProviderConfig, targets: Mapping[str, Target]) -> Iterable[str]:
-        """Warnings about all of its targets, once they are known."""
-        return ()
+__all__ = ["KINDS", "Kind", "kind_of", "problems_of"]
 
 
 class _Bedrock(Kind):
     """Amazon Bedrock: see :mod:`trimaran.providers.aws.bedrock_target`."""
+
+    own_settings: ClassVar[frozenset[str]] = frozenset({"api", "base_models"})
 
     def target(self, template: Target, upstream: str, day: str | None) -> Target:
         return bedrock_target(template, upstream, day=day)
@@ -80,24 +46,36 @@ class _Bedrock(Kind):
             yield bedrock_target(template, upstream, base_model=base, day=day)
 
     def problems(self, name: str, settings: ProviderConfig, config: Config) -> Iterator[ConfigError]:
-        yield from super().problems(name, settings, config)
         yield from bedrock_problems(name, settings, config)
+
+    def doubts(self, name: str, settings: ProviderConfig, targets: Mapping[str, Target]) -> Iterator[str]:
+        yield from bedrock_doubts(name, settings, targets)
 
 
 class _SageMaker(Kind):
     """Amazon SageMaker: see :mod:`trimaran.providers.aws.sagemaker_endpoints`."""
+
+    own_settings: ClassVar[frozenset[str]] = frozenset({"endpoints"})
+
+    def check(self, template: Target, upstream: str, settings: ProviderConfig, where: str) -> Iterable[str]:
+        check_endpoint_name(upstream, template.provider, settings, where)
+        return ()
 
     def listed(self, template: Target, settings: ProviderConfig, day: str | None) -> Iterator[Target]:
         for endpoint, written in settings.endpoints.items():
             yield endpoint_target(self.target(template, endpoint, day), written)
 
     def problems(self, name: str, settings: ProviderConfig, config: Config) -> Iterator[ConfigError]:
-        yield from super().problems(name, settings, config)
         for endpoint, written in settings.endpoints.items():
+            if written.container == "garden" or written.dedicated_dns:
+                field = "dedicated_dns" if written.dedicated_dns else "container"
+                here = ("providers", name, "endpoints", endpoint, field)
+                yield ConfigError(f"{dotted(here)}: only Vertex AI has it", where=config.where(*here), hint="remove it")
             problem = prompt_problem(written)
             if problem is not None:
                 path = ("providers", name, "endpoints", endpoint)
                 yield ConfigError(f"{dotted(path)}: {problem[0]}", where=config.where(*path), hint=problem[1])
+        yield from stated_elsewhere(name, settings, config)
 
     def doubts(self, name: str, settings: ProviderConfig, targets: Mapping[str, Target]) -> Iterator[str]:
         for target in targets.values() if settings.endpoints else ():
@@ -109,11 +87,15 @@ class _SageMaker(Kind):
                 )
 
 
-KINDS: dict[str, Kind] = {"bedrock": _Bedrock(), "sagemaker": _SageMaker()}
+KINDS: dict[str, Kind] = {
+    "azure_ml": AzureML(),
+    "azure_openai": AzureOpenAI(),
+    "bedrock": _Bedrock(),
+    "sagemaker": _SageMaker(),
+    "gemini": Gemini(),
+    "vertex": Vertex(),
+}
 """By :attr:`~trimaran.types.Target.kind`; all others are plain."""
-
-_OWN_SETTINGS: dict[str, type[Kind]] = {"api": _Bedrock, "base_models": _Bedrock, "endpoints": _SageMaker}
-"""Settings that only one kind has."""
 
 _PLAIN = Kind()
 
@@ -121,3 +103,18 @@ _PLAIN = Kind()
 def kind_of(kind: str) -> Kind:
     """What is known of the targets of a provider of this kind; empty: of one's own."""
     return KINDS.get(kind, _PLAIN)
+
+
+def problems_of(kind: Kind, name: str, settings: ProviderConfig, config: Config) -> Iterator[ConfigError]:
+    """What is wrong with the settings of the provider called ``name``: those that only other kinds have, and what its own kind
+    finds."""
+    for field in sorted(frozenset().union(*(each.own_settings for each in KINDS.values())) - kind.own_settings):
+        if getattr(settings, field):
+            owners = [known for known, each in KINDS.items() if field in each.own_settings]
+            only = f"only {owners[0]} has it" if len(owners) == 1 else f"only {', '.join(owners)} have it"
+            yield ConfigError(
+                f"providers.{name}.{field}: {only}",
+                where=config.where("providers", name, field),
+                hint=f"remove it, or write kind: {owners[0]}",
+            )
+    yield from kind.problems(name, settings, config)

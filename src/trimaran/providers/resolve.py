@@ -13,8 +13,7 @@ import msgspec
 
 from trimaran.config import Config, ProviderConfig, closest, is_loopback, quote
 from trimaran.errors import ConfigError
-from trimaran.providers.aws.access import EVIDENCE, AwsAccess, access, at_region, aws_settings, evident
-from trimaran.providers.aws.region import region_of
+from trimaran.providers.clouds import CLOUDS, Access
 from trimaran.providers.rows import PROVIDERS, ProviderRow
 from trimaran.providers.signing import clean_secret
 from trimaran.types import Secret
@@ -22,7 +21,7 @@ from trimaran.types import Secret
 __all__ = ["Endpoint", "base_url_of", "discover", "endpoint"]
 
 _DEFAULT_DIALECTS = ("openai.chat", "openai.embeddings")
-_CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key"})
+_CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key"})
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,15 +38,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     secret_from: str
     """Where the credential came from: ``OPENAI_API_KEY``, ``providers.openai.api_key``; empty without one."""
     warnings: tuple[str, ...] = ()
-    access: AwsAccess | None = None
-    """Who it acts as, where AWS's signature authenticates it and no API key does."""
+    access: Access | None = None
+    """Who it acts as, where an identity of its cloud authenticates it and no API key does."""
+    facts: dict[str, str] = {}
+    """What its doors need to know: see :attr:`~trimaran.types.Target.facts`."""
     problem: ConfigError | None = None
     """What keeps it from being called besides the credential: no region is known."""
 
     @property
     def tried(self) -> tuple[str, ...]:
         """Where a credential was or would have been looked for, in order."""
-        signed = EVIDENCE if self.row is not None and self.row.aws_service else ()
+        cloud = CLOUDS.get(self.row.cloud) if self.row is not None else None
+        signed = cloud.tried if cloud is not None else ()
         return (f"providers.{self.name}.api_key", *(self.row.key_env if self.row else ()), *signed)
 
     @property
@@ -79,9 +81,10 @@ def discover(environ: Mapping[str, str]) -> list[ProviderRow]:
 
 
 def _is_found(row: ProviderRow, environ: Mapping[str, str]) -> bool:
+    cloud = CLOUDS.get(row.cloud)
     if any(environ.get(name, "").strip() for name in row.key_env):
-        return not row.aws_service or bool(region_of("", "", environ).name)
-    return bool(row.aws_service) and evident(environ) and bool(region_of("", "", environ).name)
+        return cloud is None or cloud.placed(row.name, environ)
+    return cloud is not None and cloud.evident(row.name, environ) and cloud.placed(row.name, environ)
 
 
 def endpoint(name: str, config: Config, environ: Mapping[str, str]) -> Endpoint:
@@ -93,21 +96,29 @@ def endpoint(name: str, config: Config, environ: Mapping[str, str]) -> Endpoint:
         raise KeyError(name)
     base_url, url_from = _base_url(name, row, settings, config, environ)
     secret, secret_from, warnings = _secret(name, row, settings, environ)
-    signed: AwsAccess | None = None
+    access: Access | None = None
+    facts: dict[str, str] = {}
     problem = None
-    if row is not None and row.aws_service:
-        signed = access(name, settings, config, environ)
-        if secret is None or "{region}" in base_url:
-            problem = signed.problem(name, config.where("providers", name))
-        region = signed.region.name
-        base_url = at_region(base_url, region) if problem is None else ""
-        signed = signed if secret is None and not _authenticates(settings) else None
-        settings = msgspec.structs.replace(settings, region=region or None)
-    else:
-        _refuse_aws(name, settings, config)
+    _refuse_foreign(name, row, settings, config)
+    if row is not None and row.cloud:
+        access = CLOUDS[row.cloud].access(row.name, name, settings, config, environ, base_url)
+        if secret is None or "{" in base_url:
+            problem = access.problem(name, config.where("providers", name))
+        base_url = access.base_url(base_url) if problem is None else ""
+        facts = access.facts
+        settings = msgspec.structs.replace(settings, region=access.place or None)
+        warnings = (*warnings, *CLOUDS[row.cloud].doubts(name, access))
+        access = access if secret is None and not _authenticates(settings) else None
     parts = urlsplit(base_url)
-    if parts.scheme == "http" and (secret or settings.headers) and not is_loopback(parts.hostname or ""):
+    # A signature tells nobody the key; a token is all that is needed to be us.
+    bare = secret or settings.headers or (access is not None and row is not None and row.token)
+    if parts.scheme == "http" and bare and not is_loopback(parts.hostname or ""):
         warnings = (*warnings, f"{url_from}: the credential of {name} travels unencrypted; use https://")
+    elif parts.scheme == "http" and access is not None and not is_loopback(parts.hostname or ""):
+        warnings = (
+            *warnings,
+            f"{url_from}: what {name} is asked travels unencrypted, and a session token with it; use https://",
+        )
     return Endpoint(
         name=name,
         row=row,
@@ -117,20 +128,24 @@ def endpoint(name: str, config: Config, environ: Mapping[str, str]) -> Endpoint:
         secret=secret,
         secret_from=secret_from,
         warnings=warnings,
-        access=signed,
+        access=access,
+        facts=facts,
         problem=problem,
     )
 
 
-def _refuse_aws(name: str, settings: ProviderConfig, config: Config) -> None:
-    """Raises :class:`ConfigError` where a provider that is not AWS's has settings of AWS's."""
-    for field in aws_settings(settings):
-        kinds = ", ".join(row.name for row in PROVIDERS.values() if row.aws_service)
-        raise ConfigError(
-            f"providers.{name}.{field}: only providers of AWS have it",
-            where=config.where("providers", name, field),
-            hint=f"remove it, or write which of them {name} is: kind: one of {kinds}",
-        )
+def _refuse_foreign(name: str, row: ProviderRow | None, settings: ProviderConfig, config: Config) -> None:
+    """Raises :class:`ConfigError` where a provider has settings of a cloud that it is not in."""
+    for kind, cloud in CLOUDS.items():
+        if row is not None and row.cloud == kind:
+            continue
+        for field in cloud.settings(settings):
+            kinds = ", ".join(each.name for each in PROVIDERS.values() if each.cloud == kind)
+            raise ConfigError(
+                f"providers.{name}.{field}: only providers of {cloud.said} have it",
+                where=config.where("providers", name, field),
+                hint=f"remove it, or write which of them {name} is: kind: one of {kinds}",
+            )
 
 
 def _row(name: str, settings: ProviderConfig, config: Config) -> ProviderRow | None:
@@ -172,6 +187,10 @@ def _secret(
         return settings.api_key, f"providers.{name}.api_key", ()
     if _authenticates(settings):
         # The operator authenticates with a header; a credential of the environment would contradict it.
+        return None, "", ()
+    cloud = CLOUDS.get(row.cloud) if row is not None else None
+    if cloud is not None and cloud.identified(settings):
+        # It has been said whom it acts as; the key of the environment is another one's.
         return None, "", ()
     for variable in row.key_env if row else ():
         text = environ.get(variable, "")

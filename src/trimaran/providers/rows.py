@@ -31,7 +31,7 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     base_url_env: tuple[str, ...] = ()
     """Variables that the vendor's own clients read for another base URL."""
     auth: str = "bearer"
-    """``bearer`` or ``x-api-key``."""
+    """``bearer``, or the name of the header that holds the key: ``x-api-key``."""
     default_model: str = ""
     """A small, fast model for ``auto``; empty keeps the provider out of it."""
     check_path: str = "/v1/models"
@@ -40,14 +40,23 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     """Its id in the price table."""
     aws_service: str = ""
     """The name under which requests are signed, where AWS's signature authenticates them instead of a key."""
+    token: str = ""
+    """The kind of the identity whose token authenticates requests, where there is no key: ``google``, ``entra``."""
     door: str = ""
     """A name in ``providers.DOORS``; empty: the plain one."""
     tier_is_asked: bool = False
     """Only a request that asks for another service tier gets one: no setting of the account gives it."""
+    cold_start_s: float = 0.0
+    """How long it may take until something runs there that answers; 0: it always runs."""
     names_models: bool = True
     """What comes after its name in a target says which base model answers; an endpoint's name does not."""
     source: str
     """Where these facts were read, and when."""
+
+    @property
+    def cloud(self) -> str:
+        """The kind of its identity where it may be authenticated without a key; empty: there is no such way."""
+        return self.token or ("aws" if self.aws_service else "")
 
 
 _ROWS = (
@@ -143,6 +152,69 @@ _ROWS = (
         source="langchain-openrouter 0.2.9, https://openrouter.ai/docs (api-keys, and the endpoints in client-sdks), 2026-11-24",
     ),
     ProviderRow(
+        name="gemini",
+        dialects=("gemini.generate", "gemini.count_tokens"),
+        base_url="https://generativelanguage.googleapis.com",
+        # In google-genai's order.
+        key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        base_url_env=("GOOGLE_GEMINI_BASE_URL",),
+        auth="x-goog-api-key",
+        default_model="gemini-3.5-flash-lite",
+        check_path="/v1beta/models?pageSize=1000",
+        price_provider="google",
+        source="google-genai 3.6.1, _api_client; https://ai.google.dev/api, 2026-11-30",
+    ),
+    ProviderRow(
+        name="vertex",
+        # And by model; see providers/google/vertex_target.py.
+        dialects=("gemini.generate", "gemini.count_tokens"),
+        base_url="https://{host}",
+        key_env=(),
+        base_url_env=("GOOGLE_VERTEX_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL"),
+        check_path="",
+        token="google",
+        door="vertex",
+        price_provider="google",
+        source="google-genai 3.6.1, _api_client; anthropic 2.13.0, lib/vertex; cloud.google.com/vertex-ai, 2026-11-30",
+    ),
+    ProviderRow(
+        name="cloud_run",
+        dialects=("openai.chat", "openai.embeddings"),
+        base_url="https://{service}.run.app",
+        key_env=(),
+        check_path="",
+        token="google",
+        door="cloud_run",
+        # A container has four minutes until it listens (cloud.google.com/run, "Container health checks", 2026-11-30).
+        cold_start_s=240.0,
+        source='cloud.google.com, "Authenticating service-to-service" and "Run LLM inference on Cloud Run GPUs", 2026-11-30',
+    ),
+    ProviderRow(
+        name="azure_openai",
+        # By deployment without Responses, where its model or the API's version has none.
+        dialects=("openai.chat", "openai.responses", "openai.embeddings"),
+        base_url="https://{resource}.openai.azure.com",
+        key_env=("AZURE_OPENAI_API_KEY",),
+        base_url_env=("AZURE_OPENAI_ENDPOINT",),
+        auth="api-key",
+        check_path="/openai/v1/models",
+        token="entra",
+        door="azure_openai",
+        price_provider="azure",
+        source="openai 3.57.0 (Python client), lib/azure.py; https://learn.microsoft.com/azure/ai-foundry/openai/reference, 2026-11-30",
+    ),
+    ProviderRow(
+        name="azure_ml",
+        dialects=("openai.chat", "openai.embeddings"),
+        base_url="https://{endpoint}.{region}.inference.ml.azure.com",
+        key_env=(),
+        check_path="",
+        token="entra",
+        door="azure_ml",
+        names_models=False,
+        source="https://learn.microsoft.com/azure/machine-learning/how-to-authenticate-online-endpoint, 2026-11-30",
+    ),
+    ProviderRow(
         name="bedrock",
         # And by model what its own body allows; see providers/aws/bedrock_target.py.
         dialects=("bedrock.converse",),
@@ -175,14 +247,9 @@ PROVIDERS: dict[str, ProviderRow] = {row.name: row for row in _ROWS}
 
 NOT_YET: frozenset[str] = frozenset(
     {
-        "azure_ml",
-        "azure_openai",
-        "cloud_run",
-        "gemini",
         "kserve",
         "modal",
         "pool",
-        "vertex",
     }
 )
 """Words of the vocabulary that cannot be a target yet; named as such instead of as unknown."""

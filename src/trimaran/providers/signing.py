@@ -72,7 +72,7 @@ def static_signer(target: Target, secret: str, headers: Iterable[tuple[str, str]
         text, _ = clean_secret(secret, target.credential or target.provider)
         row = PROVIDERS.get(target.kind)
         auth = row.auth if row is not None else "x-api-key" if target.dialects[0].startswith("anthropic.") else "bearer"
-        lines.append(f"x-api-key: {text}" if auth == "x-api-key" else f"authorization: Bearer {text}")
+        lines.append(f"authorization: Bearer {text}" if auth == "bearer" else f"{auth}: {text}")
     for name, value in headers:
         text, _ = clean_secret(value, f"{target.provider}, header {name}")
         lines.append(f"{name.lower()}: {text}")

@@ -6,11 +6,17 @@ from collections.abc import Callable
 
 from trimaran.providers.agenda import Source
 from trimaran.providers.aws import access as aws
+from trimaran.providers.azure import access as azure
+from trimaran.providers.google import access as google
 from trimaran.types import Identity, Snapshot
 
 __all__ = ["SOURCES", "sources_of", "words_of"]
 
-SOURCES: dict[str, Callable[[Identity, str], Source]] = {aws.KIND: aws.source}
+SOURCES: dict[str, Callable[[Identity, str], Source]] = {
+    aws.KIND: aws.source,
+    azure.KIND: azure.source,
+    google.KIND: google.source,
+}
 """By :attr:`~trimaran.types.Identity.kind`. Each is called with the identity and its secret words, or an empty text."""
 
 

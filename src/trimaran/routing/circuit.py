@@ -8,6 +8,7 @@ so that stragglers neither close an open circuit nor reopen a recovered one.
   the target refuses our credential or does not know the model, because nothing but an operator mends that.
 - It stays open for :data:`OPEN_BASE_S`, doubled at each reopening up to a cap, and never shorter than a Retry-After. Nor is it open for longer
   than :data:`OUTAGE_SHARE` of the outage so far (or :data:`OPEN_SHORT_S`): a target that comes and goes is back soon after it comes.
+- Where it opened because the credential was refused, it closes when another credential has come: what was known is of the old one.
 - When that time has passed, one trial is admitted. The time passing is no event: :func:`admission` reads it from the clock,
   and sending the trial makes it so.
 - A 429 is no breakage: the target rests for its Retry-After and the circuit stays as it was.
@@ -44,6 +45,7 @@ __all__ = [
     "Circuit",
     "Signal",
     "Verdict",
+    "absolved",
     "admission",
     "began",
     "ended",
@@ -125,6 +127,8 @@ class Signal(enum.Enum):
     TRIPPED = "tripped"
     """A failure that reached a threshold, or that only an operator mends."""
     TRIAL_SENT = "trial sent"
+    ABSOLVED = "absolved"
+    """What it was opened for is gone."""
 
 
 TRANSITIONS: dict[tuple[Circuit, Signal], Circuit] = {
@@ -132,14 +136,17 @@ TRANSITIONS: dict[tuple[Circuit, Signal], Circuit] = {
     (Circuit.CLOSED, Signal.FAILED): Circuit.CLOSED,
     (Circuit.CLOSED, Signal.TRIPPED): Circuit.OPEN,
     (Circuit.CLOSED, Signal.TRIAL_SENT): Circuit.CLOSED,
+    (Circuit.CLOSED, Signal.ABSOLVED): Circuit.CLOSED,
     (Circuit.OPEN, Signal.ANSWERED): Circuit.CLOSED,
     (Circuit.OPEN, Signal.FAILED): Circuit.OPEN,
     (Circuit.OPEN, Signal.TRIPPED): Circuit.OPEN,
     (Circuit.OPEN, Signal.TRIAL_SENT): Circuit.HALF_OPEN,
+    (Circuit.OPEN, Signal.ABSOLVED): Circuit.CLOSED,
     (Circuit.HALF_OPEN, Signal.ANSWERED): Circuit.CLOSED,
     (Circuit.HALF_OPEN, Signal.FAILED): Circuit.OPEN,
     (Circuit.HALF_OPEN, Signal.TRIPPED): Circuit.OPEN,
     (Circuit.HALF_OPEN, Signal.TRIAL_SENT): Circuit.HALF_OPEN,
+    (Circuit.HALF_OPEN, Signal.ABSOLVED): Circuit.CLOSED,
 }
 
 
@@ -155,6 +162,8 @@ class Breaker:
     """Monotonic time from which a trial is due while open."""
     down_at: float = float("-inf")
     """When the present outage began, or the last one."""
+    account: str = ""
+    """Whose credential was refused when it opened; empty: it opened for something else."""
     openings: int = 0
     """In a row, without :data:`FORGET_S` of being closed between them."""
     consecutive: int = 0
@@ -301,13 +310,22 @@ def failed(breaker: Breaker, sent_at: float, now: float) -> None:
     _apply(breaker, Signal.TRIPPED if bad else Signal.FAILED, OPEN_BASE_S, OPEN_CAP_S, now)
 
 
-def refused(breaker: Breaker, sent_at: float, now: float) -> None:
-    """The target refused our credential or does not know the model: open at once, and for long."""
+def refused(breaker: Breaker, sent_at: float, now: float, account: str = "") -> None:
+    """The target refused our credential, which is that of ``account``, or does not know the model: open at once, and for long."""
     if sent_at < breaker.changed_at - _EPSILON_S:
         return
     breaker.quiet = False
     breaker.consecutive += 1
     _apply(breaker, Signal.TRIPPED, OPERATOR_BASE_S, OPERATOR_CAP_S, now)
+    breaker.account = account
+
+
+def absolved(breaker: Breaker, now: float) -> None:
+    """Another credential than the one that was refused is in use from now on."""
+    breaker.circuit = TRANSITIONS[breaker.circuit, Signal.ABSOLVED]
+    breaker.openings = 0
+    breaker.ramp = 1
+    _changed(breaker, now)
 
 
 def rest(breaker: Breaker, retry_after_s: float | None, in_flight: int, now: float, u: float = 0.5) -> None:
@@ -345,6 +363,7 @@ def _changed(breaker: Breaker, now: float) -> None:
     breaker.changed_at = now
     breaker.trial_until = 0.0
     breaker.own_trial = False
+    breaker.account = ""
     breaker.consecutive = 0
     breaker.quiet = False
 

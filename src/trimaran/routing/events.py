@@ -28,6 +28,7 @@ __all__ = [
     "Event",
     "Failed",
     "FirstToken",
+    "Replaced",
     "RouteRequest",
     "Sent",
     "Shared",
@@ -85,6 +86,8 @@ class Choice(msgspec.Struct, gc=False):
     """Tokens of the prompt's longest beginning that was answered there lately: what its cache could hold."""
     meets_slo: bool | None = None
     """``None`` where the policy has none, or where nobody asked."""
+    last_resort: bool = False
+    """Admitted, but slow to answer: to be asked when nothing else is left, the model's fallbacks included."""
 
 
 class Sent(msgspec.Struct, gc=False):
@@ -138,6 +141,8 @@ class Failed(msgspec.Struct, gc=False):
     probe: bool = False
     u: float = 0.5
     """Uniform in [0, 1): spreads the rest after a 429 that names no time."""
+    account: str = ""
+    """``credential:NAME`` where a credential was refused that another one may replace."""
 
 
 class Abandoned(msgspec.Struct, gc=False):
@@ -161,9 +166,17 @@ class Condition(msgspec.Struct, frozen=True):
     key: str
     """A target's id, or ``credential:NAME``."""
     level: str
-    """``up``, ``last_resort`` (asked when nothing else is left), ``pending`` (not asked yet, but soon), ``down`` (not asked)."""
+    """``up``, ``last_resort`` (asked when nothing else is left: :attr:`Choice.last_resort`), ``pending`` (not asked yet, but soon),
+    ``down`` (not asked)."""
     reason: str = ""
     """One sentence for people, with what mends it."""
+
+
+class Replaced(msgspec.Struct, frozen=True):
+    """Another credential is in use from now on: what refused the old one may take it."""
+
+    account: str
+    """``credential:NAME``."""
 
 
 class SharedCeiling(msgspec.Struct, array_like=True, gc=False):
@@ -224,4 +237,4 @@ class Shared(msgspec.Struct):
     targets: dict[str, SharedTarget]
 
 
-Event = Sent | FirstToken | Completed | Failed | Abandoned | Shared | Condition
+Event = Sent | FirstToken | Completed | Failed | Abandoned | Shared | Condition | Replaced

@@ -12,6 +12,7 @@ from typing import Any
 from trimaran.routing.ceiling import hit, spend
 from trimaran.routing.circuit import (
     Circuit,
+    absolved,
     began,
     ended,
     failed,
@@ -22,7 +23,7 @@ from trimaran.routing.circuit import (
     verdict_of,
 )
 from trimaran.routing.conditions import note_condition
-from trimaran.routing.events import Abandoned, Completed, Condition, Event, Failed, FirstToken, Sent, Shared
+from trimaran.routing.events import Abandoned, Completed, Condition, Event, Failed, FirstToken, Replaced, Sent, Shared
 from trimaran.routing.model import observe_tpot, observe_ttft, observe_whole, recovered, ttft_s_of
 from trimaran.routing.prefixes import SHARE_CAP, SHARE_MEMORY, Table
 from trimaran.routing.sharing import PEER_FRESH_S, hear
@@ -197,11 +198,17 @@ def _failed(state: State, event: Failed, now: float) -> None:
     if event.retry_after_s is not None:
         rest(breaker, event.retry_after_s, target.in_flight, now)
     if kind == "operator":
-        refused(breaker, sent_at, now)
+        refused(breaker, sent_at, now, event.account)
         return
     _censor(state, target, event, now)
     target.failed_s += FAILED_GAIN * (event.elapsed_s - target.failed_s)
     failed(breaker, sent_at, now)
+
+
+def _replaced(state: State, event: Replaced, now: float) -> None:
+    for target in state.targets.values():
+        if target.breaker.account == event.account:
+            absolved(target.breaker, now)
 
 
 def _limited(state: State, target: TargetState, event: Failed, now: float) -> None:
@@ -239,4 +246,5 @@ _HANDLERS: dict[type, Callable[[State, Any, float], None]] = {
     Abandoned: _abandoned,
     Shared: _shared,
     Condition: note_condition,
+    Replaced: _replaced,
 }

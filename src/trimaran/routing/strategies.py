@@ -66,7 +66,7 @@ def _conditioned(request: RouteRequest, policy: Policy, state: State, now: float
         resorts = strategy(request, last, state, now, u)
         for choice in resorts:
             if choice.admitted:
-                choice.reason, choice.probe = reasons[choice.target], False
+                choice.reason, choice.probe, choice.last_resort = reasons[choice.target], False, True
         choices += resorts
         # A sort is stable: each half keeps its own order.
         choices.sort(key=lambda choice: not choice.admitted)

@@ -144,7 +144,7 @@ class BedrockCountTokens(BedrockDialect):
 
     def read(self, request: Request) -> Prompt:
         """Reads what is to be counted as strictly as if it was to be answered."""
-        model_id, _, served = self.model(request)
+        model_id, _, served = self.model(request, counting=True)
         if served.family in ("llama", "mistral"):
             raise refused("The provided model doesn't support counting tokens.")
         kind, value = chosen(decode(request.body, _count_decoder).input, "input")

@@ -55,10 +55,10 @@ class BedrockDialect:
         self._account.admit(request, "bedrock", keys)
         self._account.allow(_ACTIONS[_split(request)[1]])
 
-    def model(self, request: Request) -> tuple[str, bool, Served]:
-        """The model's id as it was asked for, whether the answer streams, and what serves it."""
+    def model(self, request: Request, *, counting: bool = False) -> tuple[str, bool, Served]:
+        """The model's id as it was asked for, whether the answer streams, and what serves it; ``counting``: nothing is run."""
         model_id, operation = _split(request)
-        served = self._models.serve(model_id, signed_region(request.headers, self._account))
+        served = self._models.serve(model_id, signed_region(request.headers, self._account), counting=counting)
         return model_id, self.operations[operation], served
 
     def check(self, prompt: Prompt, context_tokens: int, models: frozenset[str] | None) -> None:

@@ -167,8 +167,8 @@ class BedrockModels(msgspec.Struct, kw_only=True):
     application_profiles: dict[str, str] = msgspec.field(default_factory=dict)
     """Application inference profiles: the last part of the ARN, and the foundation model's id."""
 
-    def serve(self, model_id: str, region: str) -> Served:
-        """Find the model. Raises :class:`~trimaran.testing.aws.AwsRefusal` (400, 403)."""
+    def serve(self, model_id: str, region: str, *, counting: bool = False) -> Served:
+        """Find the model; who is only ``counting`` needs no profile. Raises :class:`~trimaran.testing.aws.AwsRefusal` (400, 403)."""
         base, geography = self.resolve(model_id, region)
         row = self._row(base)
         if base == "missing-model" or (self.only_listed and row is None):
@@ -181,7 +181,8 @@ class BedrockModels(msgspec.Struct, kw_only=True):
         if self.granted is not None and base not in self.granted:
             words = "You don't have access to the model with the specified model ID."
             raise AwsRefusal(403, "AccessDeniedException", words, source=SOURCE)
-        if row is not None and not geography and not row.on_demand and "profile/" not in model_id:
+        profiled = geography or counting or "profile/" in model_id
+        if row is not None and not profiled and not row.on_demand:
             raise refused(
                 f"Invocation of model ID {base} with on-demand throughput isn\u2019t supported. Retry your request with the "
                 "ID or ARN of an inference profile that contains this model."

@@ -64,9 +64,11 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     refusal: str | None = None
     """Refuse to answer, in these words."""
     blocked_prompt: str | None = None
-    """Refuse the prompt itself, for this reason: Gemini's ``promptFeedback.blockReason`` (Gemini only)."""
+    """Refuse the prompt itself, for this reason: Gemini's ``promptFeedback.blockReason``, a category of Azure's
+    content filter (Gemini and Azure OpenAI only)."""
     finish_reason: str | None = None
-    """Reported instead of why the answer ends, such as ``RECITATION`` (Gemini only)."""
+    """Reported instead of why the answer ends, such as ``RECITATION`` (Gemini), or ``content_filter`` and nothing
+    else (Azure OpenAI)."""
     service_tier: str | None = None
     """Reported instead of the tier that the request leads to; ``default`` and ``standard`` are one tier."""
     embedding_dimensions: int = 1_536

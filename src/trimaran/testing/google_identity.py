@@ -14,7 +14,6 @@ read 2026-11-30.
 
 from __future__ import annotations
 
-import base64
 import itertools
 import threading
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from trimaran.testing.google import CLOUD_PLATFORM, PROJECT, GoogleCloud, GoogleToken
-from trimaran.testing.proto_json import decode_bytes
+from trimaran.testing.jwt import read_jwt, unsigned_jwt, verified
 
 __all__ = ["LINKS", "GoogleIdentity", "IdentityFailure", "Link", "OAuthError", "ServiceAccount"]
 
@@ -172,8 +171,7 @@ class GoogleIdentity:
             "sub": "100000000000000000000",
             "jti": str(next(self._numbers)),
         }
-        header = {"alg": "RS256", "kid": "simulated", "typ": "JWT"}
-        token = ".".join((_segment(msgspec.json.encode(header)), _segment(msgspec.json.encode(claims)), _segment(b"-")))
+        token = unsigned_jwt(claims)
         self.id_tokens[token] = claims
         self.issued.append(("id_token", email, token))
         return token
@@ -204,16 +202,16 @@ class GoogleIdentity:
     def _claims(self, assertion: str) -> dict[str, Any]:
         """What a signed JWT says, checked. Raises :class:`OAuthError`."""
         try:
-            header, claims, signature = _jwt(assertion)
+            token = read_jwt(assertion)
         except ValueError:
             raise OAuthError(400, "invalid_grant", "Invalid JWT: Failed to parse the JWT.") from None
+        header, claims = token.header, token.claims
         account = self.accounts.get(str(claims.get("iss")))
         if account is None:
             raise OAuthError(400, "invalid_grant", "Invalid grant: account not found")
         if header.get("alg") != "RS256" or header.get("kid", account.key_id) != account.key_id:
             raise OAuthError(400, "invalid_grant", "Invalid JWT Signature.")
-        signed = assertion.rpartition(".")[0].encode()
-        if account.public_key and not _verified(account.public_key, signature, signed):
+        if account.public_key and not verified(account.public_key, token):
             raise OAuthError(400, "invalid_grant", "Invalid JWT Signature.")
         if not str(claims.get("aud", "")).endswith("/token"):
             raise OAuthError(400, "invalid_grant", "Invalid JWT: audience is not the token endpoint.")
@@ -292,34 +290,3 @@ def _reasonable(issued: int, ends: int, now: float) -> bool:
 
 def _form(body: bytes) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(body.decode("latin-1")).items()}
-
-
-def _segment(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _jwt(text: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
-    """Header, claims and signature. Raises ``ValueError``."""
-    parts = [decode_bytes(part) for part in text.split(".")]
-    if len(parts) != 3 or any(part is None for part in parts):
-        raise ValueError("not a JWT")
-    head, claims, signature = cast("list[bytes]", parts)
-    try:
-        decoder = msgspec.json.Decoder(dict[str, Any])
-        return decoder.decode(head), decoder.decode(claims), signature
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from None
-
-
-def _verified(public_key: str, signature: bytes, signed: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
-
-    key = serialization.load_pem_public_key(public_key.encode())
-    assert isinstance(key, rsa.RSAPublicKey)
-    try:
-        key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
-    except InvalidSignature:
-        return False
-    return True

@@ -16,7 +16,9 @@ Outcome = Literal["open", "completed", "refused", "faulted", "cancelled"]
 client left first."""
 
 _PRIVATE = frozenset({"body", "raw_headers"})
-_SECRET = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "proxy-authorization"})
+_SECRET = frozenset(
+    {"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "proxy-authorization", "x-identity-header"}
+)
 
 
 class LoggedRequest(msgspec.Struct):

@@ -20,6 +20,7 @@ _DELTAS = {
     "tool_call": "response.function_call_arguments.delta",
     "reasoning": "response.reasoning_summary_text.delta",
 }
+_CUT_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _PREFIXES = {"text": "msg", "refusal": "msg", "tool_call": "fc", "reasoning": "rs"}
 
 
@@ -82,7 +83,7 @@ class ResponsesWriter(PartWriter):
         output = [*self._searches, *(self._item(part, first + place, done=True) for place, part in enumerate(shown))]
         if self._keep is not None:
             self._keep(self._id, output)
-        status = "incomplete" if self._reply.finish == "length" else "completed"
+        status = "incomplete" if self._reply.finish in _CUT_SHORT else "completed"
         return self._response(status, output)
 
     def _response(
@@ -96,7 +97,7 @@ class ResponsesWriter(PartWriter):
             "created_at": self._created,
             "status": status,
             "error": error,
-            "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+            "incomplete_details": {"reason": _CUT_SHORT[self._reply.finish]} if status == "incomplete" else None,
             "model": self._prompt.model,
             "output": output,
             "service_tier": service_tier(tier, self._reply.service_tier) if done else tier,
@@ -111,7 +112,7 @@ class ResponsesWriter(PartWriter):
         """An output item, as it begins or as it ends."""
         identity = self._item_id(part, index)
         status = "completed" if done else "in_progress"
-        if done and self._reply.finish == "length" and part is self._reply.parts[-1]:
+        if done and self._reply.finish in _CUT_SHORT and part is self._reply.parts[-1]:
             status = "incomplete"
         if part.kind == "reasoning":
             summary = [{"type": "summary_text", "text": part.text}] if done and part.pieces else []

@@ -20,6 +20,7 @@ import msgspec
 from trimaran.testing.answer import Answer, draw
 from trimaran.testing.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from trimaran.testing.aws import AwsAccount
+from trimaran.testing.azure_services import Azure
 from trimaran.testing.bedrock import BEDROCK_DIALECTS, bedrock_dialects, bedrock_look_ups
 from trimaran.testing.bedrock_models import BedrockModels
 from trimaran.testing.behaviour import Behaviour
@@ -73,7 +74,8 @@ class SimulatedProvider:
     which models exist (by default all but ``missing-model``); ``keys`` limits which keys are accepted (by default any).
     ``aws`` is the AWS account behind Bedrock and SageMaker: its credentials, region and clock; ``bedrock`` says which
     models it has. ``sagemaker`` holds SageMaker's endpoints; by default any name is one that answers as vLLM does.
-    ``google`` is the cloud behind Gemini, Vertex AI and Google's token services. All may be changed while the provider runs.
+    ``google`` is the cloud behind Gemini, Vertex AI and Google's token services, ``azure`` the one behind Azure OpenAI, Azure Machine
+    Learning and Entra ID. All may be changed while the provider runs.
     ``log_limit`` bounds the log; ``keep_bodies`` False drops request bodies from it.
     """
 
@@ -92,6 +94,7 @@ class SimulatedProvider:
         bedrock: BedrockModels | None = None,
         sagemaker: SageMaker | None = None,
         google: Google | None = None,
+        azure: Azure | None = None,
         log_limit: int = 10_000,
         keep_bodies: bool = True,
     ) -> None:
@@ -120,6 +123,9 @@ class SimulatedProvider:
         dialects += self.google.dialects()
         self._look_ups += self.google.look_ups(self._models)
         self._google_models = self.google.models(self._models)
+        self.azure = azure or Azure()
+        dialects += self.azure.dialects()
+        self._look_ups += self.azure.look_ups(self._models)
         self._by_path: dict[bytes, Dialect] = {dialect.path: dialect for dialect in dialects if dialect.path}
         self._others = [dialect for dialect in dialects if not dialect.path]
         self._server: asyncio.Server | None = None
@@ -172,6 +178,13 @@ class SimulatedProvider:
             self._slots[scope] = _Slot(value, old.seen if old else 0)
 
     # Life
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it runs on. Raises ``RuntimeError`` before it was started."""
+        if self._loop is None:
+            raise RuntimeError("the simulated provider was not started")
+        return self._loop
 
     @property
     def connections(self) -> int:

@@ -13,6 +13,8 @@ from trimaran.types import Target
 from trimaran.wire import continuation as _continuation
 from trimaran.wire import translation as _translation
 from trimaran.wire.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from trimaran.wire.azure_ml_score import AzureMLScore
+from trimaran.wire.azure_paths import AZURE_HOME, named_body, plain_path
 from trimaran.wire.bedrock_converse import BedrockConverse
 from trimaran.wire.bedrock_llama import BedrockLlama
 from trimaran.wire.bedrock_mistral import BedrockMistral
@@ -29,6 +31,7 @@ from trimaran.wire.openai_responses import OpenAIInputTokens, OpenAIResponses
 from trimaran.wire.relay import StreamRelay
 from trimaran.wire.sagemaker_invocations import SageMakerInvocations
 from trimaran.wire.translation import Translation
+from trimaran.wire.vertex_predict import VertexPredict
 
 __all__ = [
     "DIALECTS",
@@ -42,6 +45,7 @@ __all__ = [
     "Translation",
     "client_status",
     "continue_translation",
+    "named_body",
     "surface",
     "translate",
 ]
@@ -60,9 +64,11 @@ DIALECTS: dict[str, Dialect] = {
         BedrockMistral(),
         GeminiGenerate(),
         GeminiCountTokens(),
+        AzureMLScore(),
         HuggingFaceGenerate(),
         KServeV2(),
         SageMakerInvocations(),
+        VertexPredict(),
     )
 }
 """By name. The names are those of ``Target.dialects``."""
@@ -75,6 +81,8 @@ _OPEN = tuple(dialect for dialect in DIALECTS.values() if dialect.path not in _F
 def surface(path: bytes) -> Dialect | None:
     """The dialect in which a client speaks that sends a request to ``path``."""
     found = _FIXED.get(path)
+    if found is None and path.startswith(AZURE_HOME):
+        return _FIXED.get(plain_path(path))
     if found is None:
         for dialect in _OPEN:
             if dialect.serves(path):

@@ -5,8 +5,9 @@ names are in the table that all dialects share (:mod:`trimaran.wire.failures`); 
 that the *operator* has something to do, although their name blames the request: a model without on-demand throughput is a
 ``ValidationException``. Such a target is taken for missing, so that another one is asked.
 
-Every mend names the command or the page. A sentence about a credential is never shown, as everywhere else: it holds the
-caller's ARN; the permission that is missing is told out of it. A fault of the model behind the service carries the model's
+Every mend names the command or the page. A sentence about a credential is never shown, as everywhere else: the permission
+that is missing is told out of it. Others name the caller, too: who the gateway acts as, and in which account, is taken out of
+every sentence and body before anybody keeps it. A fault of the model behind the service carries the model's
 own status.
 
 Sources, read 2026-11-30: botocore 1.44.8 (``bedrock-runtime``, ``sagemaker-runtime``);
@@ -34,7 +35,10 @@ from trimaran.errors import (
 from trimaran.wire.failures import Complaint, attempt_error, read_complaint
 from trimaran.wire.members import BAD_JSON
 
-__all__ = ["aws_error", "error_name"]
+__all__ = ["anonymous", "aws_error", "error_name"]
+
+_CALLER = re.compile(rb"arn:aws[a-z-]*:(?:sts|iam)::[^\s\"'\\<>)]*[^\s\"'\\<>).,;:]")
+_ACCOUNT = re.compile(rb" of account [0-9]{12}(?![0-9])|(?<=:)[0-9]{12}(?=:)")
 
 _MODEL_FAULTS = frozenset({"ModelError", "ModelErrorException", "ModelStreamErrorException"})
 _STATUS_OF = {
@@ -100,6 +104,14 @@ _BY_SENTENCE: tuple[tuple[str, type[AttemptError] | None, str], ...] = (
     ("explicit deny in a service control policy", CredentialRejected, _POLICY_DENIES),
 )
 """By a part of the sentence, in lower case: what it means, and what mends it."""
+_OF_THE_OPERATOR = (
+    (
+        "provisioned model is in status",
+        "its state: `aws bedrock get-provisioned-model-throughput --provisioned-model-id <id>`",
+    ),
+    ("kms key", "see `aws kms describe-key --key-id <id>`; the role needs kms:Decrypt and kms:GenerateDataKey on it"),
+)
+"""Parts of a ``ValidationException`` about something of the account's own: no other request would do better there."""
 _MISSING_ENDPOINT = re.compile(
     r"(?:endpoint|inference component) \S+ .*not found|could not find endpoint", re.IGNORECASE
 )
@@ -116,6 +128,18 @@ _BY_NAME = {
     "SignatureDoesNotMatch": _WRONG_SECRET,
     "UnrecognizedClientException": _UNKNOWN_KEY,
 }
+_STALE = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "UnrecognizedClientException",
+    }
+)
+"""Words for a credential that another one may replace. A permission that is missing or a clock that is wrong
+(InvalidSignatureException) are the same for the next credential."""
 _ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 
 
@@ -124,6 +148,11 @@ def error_name(word: str) -> str:
     after ``:``; that of a stream's exception with a capital."""
     name = word.rpartition("#")[2].partition(":")[0].strip()
     return name[:1].upper() + name[1:]
+
+
+def anonymous(said: bytes) -> bytes:
+    """What AWS said, without the caller's ARN and the number of its account: they are nobody's business but the operator's."""
+    return _ACCOUNT.sub(b"", _CALLER.sub(b"the caller", said)) if b"arn:" in said or b" of account " in said else said
 
 
 def aws_error(
@@ -139,6 +168,7 @@ def aws_error(
     """The error that a refusal of an AWS service means. ``error_type`` is what the header says, or the name of a stream's
     exception, which has no ``status``; ``body`` is the answer's, or the exception's payload. ``dialect`` is the one whose
     clients may be shown the body as it is."""
+    body = anonymous(body)
     try:
         members = msgspec.json.decode(body)
     except BAD_JSON:
@@ -152,7 +182,7 @@ def aws_error(
     else:
         kind, hint = _mend(name, sentence)
     status = status or _STATUS_OF.get(name, 500)
-    return attempt_error(
+    error = attempt_error(
         Complaint(sentence, "", name, status),
         dialect=dialect,
         status=status,
@@ -163,6 +193,10 @@ def aws_error(
         kind=kind,
         hint=hint,
     )
+    if isinstance(error, CredentialRejected):
+        error.stale = name in _STALE
+        error.lasting = bool(name) and not error.stale
+    return error
 
 
 def _mend(name: str, sentence: str) -> tuple[type[AttemptError] | None, str]:
@@ -171,6 +205,10 @@ def _mend(name: str, sentence: str) -> tuple[type[AttemptError] | None, str]:
     for mark, kind, hint in _BY_SENTENCE:
         if mark in words:
             return kind, hint
+    if name == "ValidationException":
+        for mark, hint in _OF_THE_OPERATOR:
+            if mark in words:
+                return TargetNotFound, hint
     if _MISSING_ENDPOINT.search(sentence):
         return TargetNotFound, _ENDPOINT
     if action := _ACTION.search(sentence):

@@ -86,7 +86,7 @@ class InvokeDialect(TargetOnly):
         now_s: float | None = None,
         error_type: str = "",
     ) -> AttemptError:
-        return aws_error(error_type, body, status)
+        return aws_error(error_type, body, status, retry_after=retry_after, now_s=now_s)
 
 
 def invoke_path(model: str, stream: bool) -> bytes:

@@ -166,7 +166,9 @@ class StreamDecoder(ABC):
     complete = False
     """The end marker was seen."""
     may_end = False
-    """A finish reason was seen for every choice: if the stream ends now, only its end marker is missing."""
+    """A finish reason was seen for every choice: if the stream ends now, only its end is missing."""
+    tells_usage_last: ClassVar[bool] = False
+    """Usage comes in an event of its own that may follow the finish reason late."""
 
     @abstractmethod
     def decode(self, name: bytes, data: bytes) -> Sequence[Event]:
@@ -239,6 +241,8 @@ class Dialect(ABC):
     """``chat``, ``embeddings`` or ``count`` (of tokens). One is never translated into another."""
     free: ClassVar[bool] = False
     """The provider charges nothing for it."""
+    counts: ClassVar[bool] = True
+    """Tokens stand for what is asked and answered, so that an answer that tells none can be estimated."""
     end_marker: bytes = b""
     """The event that ends a complete stream."""
     framing: ClassVar[Framing] = SSE

@@ -56,6 +56,7 @@ class KServeV2(Dialect):
     name = "kserve.v2"
     path = b"/v2/models/"
     operation = "infer"
+    counts: ClassVar[bool] = False
     refuses: ClassVar[Mapping[bytes, str]] = {
         b"inference-header-content-length": "the binary tensor extension is not served; send the tensors as JSON, in 'data'"
     }

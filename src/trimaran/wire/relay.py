@@ -86,8 +86,13 @@ class StreamRelay(ABC):
 
     @property
     def may_end(self) -> bool:
-        """The answer is whole, and only its end marker is missing."""
+        """The answer is whole, and only its end is missing: the end marker, or the usage before it (:attr:`owes_usage`)."""
         return self.content_seen and self._decoder.may_end and not self._framer.pending
+
+    @property
+    def owes_usage(self) -> bool:
+        """What the answer used is still to be told."""
+        return self.usage is None and self._decoder.tells_usage_last
 
     def feed(self, data: bytes) -> bytes:
         """What may go to the client now, in whole events; ``b""`` while nothing may. Raises the :class:`AttemptError`

@@ -31,6 +31,7 @@ from trimaran.errors import (
     TrimaranError,
 )
 from trimaran.types import Usage
+from trimaran.wire.aws_failures import anonymous
 from trimaran.wire.dialect import Envelope, StreamDecoder, Streaming
 from trimaran.wire.event_stream import EVENT_STREAM, exception
 from trimaran.wire.events import Event, OtherDelta
@@ -90,6 +91,7 @@ class SageMakerInvocations(Streaming):
     path = b"/endpoints/"
     home = path
     operation = "invoke"
+    counts: ClassVar[bool] = False
     framing: ClassVar[Framing] = EVENT_STREAM
     any_content: ClassVar[bool] = True
     carries: ClassVar[tuple[bytes, ...]] = (b"content-type", b"accept", *_CARRIED)
@@ -172,7 +174,7 @@ def stream_failure(name: bytes, data: bytes, dialect: str) -> AttemptError:
     """What an exception event of the runtime means: ``ModelStreamError`` is the container's, everything else the
     service's."""
     try:
-        found: Any = msgspec.json.decode(data)
+        found: Any = msgspec.json.decode(anonymous(data))
     except BAD_JSON:
         found = None
     members: dict[str, Any] = found if isinstance(found, dict) else {}

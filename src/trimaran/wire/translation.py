@@ -34,6 +34,7 @@ _OPERATIONS = {
     "count": "the counting of tokens",
     "infer": "inference on tensors",
     "invoke": "raw invocations",
+    "predict": "predictions on instances",
 }
 
 

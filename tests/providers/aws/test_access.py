@@ -85,6 +85,42 @@ def test_another_address_keeps_the_region_that_is_signed_for(nowhere: dict[str, 
     assert found(nowhere | variable, region="us-east-1").base_url == "http://127.0.0.1:9"
 
 
+@pytest.mark.parametrize(
+    "host", ["runtime.sagemaker.eu-west-1.amazonaws.com", "vpce-0a-x.runtime.sagemaker.eu-west-1.vpce.amazonaws.com"]
+)
+def test_an_address_of_another_region_is_refused(nowhere: dict[str, str], host: str) -> None:
+    told = problem(nowhere, region="us-east-1", base_url=f"https://{host}")
+    assert "providers.sagemaker.base_url is in eu-west-1, and us-east-1 is signed for" in told
+    assert "write region: eu-west-1" in told
+    assert found(nowhere, region="eu-west-1", base_url=f"https://{host}").base_url == f"https://{host}"
+    balancer = "https://models.eu-west-1.elb.amazonaws.com"
+    assert found(nowhere, region="us-east-1", base_url=balancer).base_url == balancer
+
+
+def test_plain_http_to_another_machine_is_warned_of(nowhere: dict[str, str]) -> None:
+    assert found(nowhere, region="us-east-1", base_url="http://127.0.0.1:9").warnings == ()
+    (warning,) = found(nowhere, region="us-east-1", base_url="http://models.example:9").warnings
+    assert "travels unencrypted" in warning and "use https://" in warning
+
+
+def test_sagemaker_has_no_api_key(nowhere: dict[str, str]) -> None:
+    told = problem(nowhere | {"K": "canary"}, region="us-east-1", api_key="${K}")
+    assert "providers.sagemaker.api_key: SageMaker has no API keys" in told
+
+
+@pytest.mark.parametrize(
+    "settings", [{"profile": "prod"}, {"role_arn": ROLE}, {"access_key_id": "${K}", "secret_access_key": "${K}"}]
+)
+def test_what_a_provider_says_of_itself_wins_over_a_key_of_the_environment(
+    nowhere: dict[str, str], settings: dict[str, object]
+) -> None:
+    environ = nowhere | {"K": "canary", "AWS_BEARER_TOKEN_BEDROCK": "another"}
+    made = found(environ, "bedrock", region="us-east-1", **settings)
+    assert (made.secret, made.access is not None) == (None, True)
+    plain = found(environ, "bedrock", region="us-east-1")
+    assert (plain.secret_from, plain.access) == ("AWS_BEARER_TOKEN_BEDROCK", None)
+
+
 def test_an_identity_holds_what_was_written_and_no_secret(nowhere: dict[str, str]) -> None:
     settings = {
         "region": "us-east-1",

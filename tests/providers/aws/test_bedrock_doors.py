@@ -19,6 +19,7 @@ from trimaran.errors import (
     CredentialRejected,
     MalformedAnswer,
     RateLimited,
+    Rejected,
     StreamCut,
     TargetNotFound,
     UnsupportedFeature,
@@ -29,6 +30,7 @@ from trimaran.providers.doors import door_of
 from trimaran.testing import Behaviour, SimulatedProvider
 from trimaran.types import Target, Usage
 from trimaran.wire import DIALECTS
+from trimaran.wire.aws_failures import aws_error
 from trimaran.wire.event_stream import event, exception
 from trimaran.wire.sse import SSE
 
@@ -240,6 +242,54 @@ def test_any_bytes_are_events_or_an_error_of_ours(data: bytes) -> None:
 
 
 # Refusals and counts
+
+
+@pytest.mark.parametrize("dialect", ["anthropic.messages", "bedrock.llama", "bedrock.mistral"])
+def test_retry_after_of_an_invocation_is_kept(dialect: str) -> None:
+    told = {b"x-amzn-errortype": b"ThrottlingException", b"retry-after": b"4"}
+    said = b'{"message":"Too many tokens"}'
+    error = door_of(target(dialects=(dialect,)), dialect).refusal(429, told, said)
+    if error is None:
+        error = DIALECTS[dialect].read_error(429, b"4", "application/json", said, error_type="ThrottlingException")
+    assert (type(error), error.retry_after_s) == (RateLimited, 4)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "User: arn:aws:sts::123456789012:assumed-role/ours/i-0abc is not authorized to perform: aws-marketplace:Subscribe",
+        "Model access is denied due to IAM user or service role arn:aws:iam::123456789012:role/ours is not authorized",
+        "KMS key arn:aws:kms:us-east-1:123456789012:key/abc is disabled",
+    ],
+)
+def test_who_called_and_in_which_account_is_not_told(words: str) -> None:
+    error = aws_error("ValidationException", json.dumps({"message": words}).encode(), 400, dialect="bedrock.converse")
+    for said in (error.message, error.body.decode()):
+        assert "123456789012" not in said and "ours" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        ("The provisioned model is in status Creating.", "get-provisioned-model-throughput"),
+        ("KMS key arn:aws:kms:us-east-1:123456789012:key/abc is disabled", "aws kms describe-key"),
+    ],
+)
+def test_what_is_wrong_with_the_operators_own_is_no_fault_of_the_request(words: str, mend: str) -> None:
+    error = aws_error("ValidationException", json.dumps({"message": words}).encode(), 400)
+    assert type(error) is TargetNotFound
+    assert mend in error.message
+    assert type(aws_error("ValidationException", b'{"message":"maxTokens is too large"}', 400)) is Rejected
+
+
+@pytest.mark.parametrize(
+    ("header", "told", "tier"),
+    [(b"priority", "", "priority"), (b"default", "", "standard"), (b"flex", "standard", "flex"), (None, "flex", "flex"),
+     (b"default", "optimized", "optimized")],
+)  # fmt: skip
+def test_the_tier_that_answered_stands_in_a_header(header: bytes | None, told: str, tier: str) -> None:
+    headers = {} if header is None else {b"x-amzn-bedrock-service-tier": header}
+    assert messages().tier(headers, told) == tier
 
 
 def test_a_refusal_is_read_as_bedrock_means_it() -> None:

@@ -159,9 +159,44 @@ def test_an_opaque_name_without_a_base_model_is_warned_of() -> None:
     assert served(PROFILE, f'{{region: us-east-1, base_models: {{"{PROFILE}": {LLAMA}}}}}').warnings == ()
 
 
-def test_a_region_that_is_none_is_warned_of_once() -> None:
-    warnings = check_bedrock_target(template("eu-centrl-1"), f"eu.{SONNET}", where="trimaran.yaml:3")
-    assert warnings == ("bedrock: eu-centrl-1 is no Region that this version knows; did you mean eu-central-1?",)
+@pytest.mark.parametrize(("region", "meant"), [("eu-centrl-1", "eu-central-1"), ("us-esat-1", "us-east-1")])
+def test_a_region_that_is_none_is_warned_of_once_with_its_line(region: str, meant: str) -> None:
+    told = f"{{}}: {region} is no Region that this version knows; did you mean {meant}?"
+    for provider, targets in (
+        ("bedrock", '"bedrock/amazon.nova-lite-v1:0"'),
+        ("sagemaker", "sagemaker/a, sagemaker/b"),
+    ):
+        found = snapshot(
+            f"providers:\n  {provider}:\n    region: {region}\nmodels: {{chat: {{targets: [{targets}]}}}}\n"
+        )
+        assert found.warnings == (f"trimaran.yaml:3: {told.format(provider)}",)
+
+
+def refused(text: str) -> str:
+    with pytest.raises(ConfigError) as raised:
+        snapshot(text)
+    return str(raised.value)
+
+
+def test_base_models_are_for_names_that_do_not_tell() -> None:
+    plain = served(LLAMA, f"{{region: us-east-1, base_models: {{{SONNET}: {LLAMA}}}}}").warnings
+    assert f"providers.bedrock.base_models: '{SONNET}' tells its model itself" in plain[-1]
+    wrong = PROFILE.replace("bedrock", "bedrok")
+    assert "trimaran.yaml:2" in refused(
+        f'providers:\n  bedrock: {{region: us-east-1, base_models: {{"{wrong}": {LLAMA}}}}}\n'
+    )
+    near = served(PROFILE, f'{{region: us-east-1, base_models: {{"{PROFILE[:-1]}m": {LLAMA}}}}}').warnings
+    assert f"nothing is said of {PROFILE}, which is nearly {PROFILE[:-1]}m; is that meant?" in near[-1]
+    assert (
+        "is no name of Bedrock's"
+        in served(LLAMA, f"{{region: us-east-1, base_models: {{mine: {LLAMA}}}}}").warnings[-1]
+    )
+
+
+def test_dialects_that_bedrock_does_not_speak_are_refused() -> None:
+    told = refused("providers:\n  bedrock:\n    region: us-east-1\n    dialects: [openai.chat]\nmodels: {m: {targets: [bedrock/*]}}\n"
+                   .replace("models: {m:", "models: {m/*:"))  # fmt: skip
+    assert "trimaran.yaml:4" in told and "Bedrock does not speak openai.chat" in told and "bedrock.converse" in told
 
 
 # The whole way from a file

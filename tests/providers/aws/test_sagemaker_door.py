@@ -112,7 +112,7 @@ cuts = st.lists(st.integers(0, 10_000), max_size=6)
 def test_a_stream_is_the_containers_however_it_was_cut(outer: list[int], inner: list[int]) -> None:
     for content, expected in (
         (EVENTS, EVENTS),
-        (LINES, b'data: {"a":1}\n\ndata: {"finish_reason": "stop"}\n\ndata: [DONE]\n\n'),
+        (LINES, b'data: {"a":1}\n\ndata: {"finish_reason": "stop"}\n\n'),
     ):
         edges = [0, *sorted(place % (len(content) + 1) for place in inner), len(content)]
         stream = b"".join(part(content[a:b]) for a, b in itertools.pairwise(edges))
@@ -121,8 +121,29 @@ def test_a_stream_is_the_containers_however_it_was_cut(outer: list[int], inner: 
 
 
 def test_the_rest_of_a_line_counts() -> None:
-    assert unwrapped(part(b'{"a":1}'), []) == b'data: {"a":1}\n\ndata: [DONE]\n\n'
+    assert unwrapped(part(b'{"a":1}'), []) == b'data: {"a":1}\n\n'
     assert unwrapped(part(b""), []) == b""
+    with pytest.raises(StreamCut, match="middle of a line"):
+        unwrapped(part(b'{"a":1}\n{"a'), [])
+
+
+@pytest.mark.parametrize(("reason", "whole"), [("null", False), ('"eos_token"', True)])
+def test_lines_without_a_finish_reason_are_no_whole_answer(reason: str, whole: bool) -> None:
+    line = '{"id":"c","object":"chat.completion.chunk","created":1,"model":"l","choices":[{"index":0,"delta":{"content":"a"},'
+    chat: Any = DIALECTS["openai.chat"]
+    envelope = chat.read(b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}')
+    relay = chat.pass_relay(envelope)
+    relay.feed(unwrapped(part(f'{line}"finish_reason":{reason}}}]}}\n'.encode()), []))
+    if whole:
+        assert relay.finish() == b"data: [DONE]\n\n"
+    else:
+        with pytest.raises(StreamCut):
+            relay.finish()
+
+
+def test_a_line_with_a_code_is_the_containers_error() -> None:
+    with pytest.raises(ServerFault, match=r"the container broke off its stream \(424\): CUDA OOM"):
+        unwrapped(part(b'{"message":"CUDA OOM","type":"X","code":424}\n'), [])
 
 
 def test_a_stream_that_is_cut_or_no_stream() -> None:
@@ -274,6 +295,16 @@ def test_a_container_that_was_too_slow() -> None:
     found = refusal("ModelError", 424, words, OriginalStatusCode=400, OriginalMessage="")
     assert type(found) is ServerFault
     assert "timed out" in found.message
+
+
+def test_who_called_and_in_which_account_is_not_told() -> None:
+    words = "Endpoint e of account 123456789012 not found. User: arn:aws:sts::123456789012:assumed-role/ours/i-0 asked."
+    for dialect in ("openai.chat", "sagemaker.invocations"):
+        body = json.dumps({"Message": words}).encode()
+        found = door(dialect).refusal(400, {b"x-amzn-errortype": b"ValidationError"}, body)
+        assert found is not None
+        assert "Endpoint e not found. User: the caller asked" in found.message
+        assert b"123456789012" not in found.body
 
 
 def test_retry_after_is_kept() -> None:

@@ -201,6 +201,24 @@ def test_a_look_ends_in_time() -> None:
     assert [key for key, _, _ in looking.look(KEYS)] == ["sagemaker/e"]
 
 
+def test_a_look_goes_on_where_the_last_one_stopped() -> None:
+    clock, asked_for = Clock(), []
+
+    def slowly(operation: str, parameters: dict[str, str]) -> Any:
+        clock.now += 8
+        asked_for.append(parameters["EndpointName"])
+        return described()
+
+    looking = watch(ControlPlane(), *(ask(name) for name in "abcdefg"), clock=clock)
+    looking._make_client = lambda *_: slowly
+    looking.look(KEYS)
+    assert asked_for == ["a", "b", "c"]
+    assert "4 of 7 targets could not be looked at within 20 s" in looking.problem
+    looking.look(KEYS)
+    looking.look(KEYS)
+    assert asked_for == [*"abcdefgab"]
+
+
 def test_a_new_credential_makes_a_new_client() -> None:
     plane = ControlPlane(e=described())
     looking = watch(plane, ask("e"))
@@ -248,6 +266,20 @@ def test_the_snapshot_says_what_is_looked_at() -> None:
     assert sagemaker_watches(snapshot()) == []
     (simulated,) = sagemaker_watches(snapshot(a_target("a", "http://127.0.0.1:8000")))
     assert simulated._endpoint_url == "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "control"),
+    [
+        ("http://models.example:8000", "http://models.example:8000"),
+        ("https://localstack.example", "https://localstack.example"),
+        ("https://vpce-0a-x.runtime.sagemaker.eu-west-1.vpce.amazonaws.com", ""),
+        ("https://runtime.sagemaker.cn-north-1.amazonaws.com.cn", ""),
+    ],
+)
+def test_a_stand_in_is_never_mixed_with_aws(base_url: str, control: str) -> None:
+    (found,) = sagemaker_watches(snapshot(a_target("a", base_url)))
+    assert found._endpoint_url == control
 
 
 def test_a_reload_keeps_what_was_seen() -> None:

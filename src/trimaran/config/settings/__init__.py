@@ -8,8 +8,9 @@ registries live above it; whoever resolves a name asks :meth:`Config.where` for 
 from __future__ import annotations
 
 from trimaran.config.settings.accounts import AccountConfig, AlertsConfig
+from trimaran.config.settings.azure import DeploymentConfig, OnlineEndpointConfig
 from trimaran.config.settings.capabilities import CapabilitiesConfig
-from trimaran.config.settings.capacity import CapacityConfig
+from trimaran.config.settings.capacity import CapacityConfig, HourlyConfig
 from trimaran.config.settings.keys import KeyConfig
 from trimaran.config.settings.ledger import LedgerConfig
 from trimaran.config.settings.limits import LimitsConfig
@@ -27,12 +28,15 @@ __all__ = [
     "CapabilitiesConfig",
     "CapacityConfig",
     "Config",
+    "DeploymentConfig",
     "EndpointCapacityConfig",
     "EndpointConfig",
+    "HourlyConfig",
     "KeyConfig",
     "LedgerConfig",
     "LimitsConfig",
     "ModelConfig",
+    "OnlineEndpointConfig",
     "PriceConfig",
     "ProviderConfig",
     "ServerConfig",

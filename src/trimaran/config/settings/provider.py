@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from trimaran.config.kinds import FLAG, NAME, SECRET, URL, count, name
+from trimaran.config.kinds import FLAG, HEADER, NAME, SECRET, URL, count, duration, name
 from trimaran.config.setting import Group, Listing, Setting, Table
 from trimaran.config.settings.aws import (
     AccessKeyId,
@@ -17,9 +17,19 @@ from trimaran.config.settings.aws import (
     SecretAccessKey,
     SessionToken,
 )
+from trimaran.config.settings.azure import (
+    ApiVersion,
+    AzureClientId,
+    AzureCloud,
+    Deployments,
+    OnlineEndpoints,
+    Resource,
+    TenantId,
+)
 from trimaran.config.settings.bedrock import BaseModels, BedrockApi
 from trimaran.config.settings.capabilities import CapabilitiesConfig
 from trimaran.config.settings.capacity import CapacityConfig
+from trimaran.config.settings.google import Audience, CredentialsFile, Impersonate, Location, Project
 from trimaran.config.settings.prices import PriceConfig
 from trimaran.config.settings.sagemaker import ENDPOINT_NAME, EndpointConfig
 from trimaran.types import Secret
@@ -86,13 +96,14 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, Secret],
         Setting(
             kind=Table(
-                SECRET,
+                HEADER,
                 key=_HEADER_NAME,
                 key_expected="the name of an HTTP header",
-                expected="header names with references to their values",
+                expected="header names with their values, or references to them",
                 example='headers: {x-team-token: "${TEAM_TOKEN}"}',
             ),
-            what="Further request headers; their values are credentials and given as references.",
+            what="Further request headers. The values of those that hold credentials are given as references: `authorization`, "
+            "`cookie`, and any whose name speaks of a key, a token, a password or the like.",
             why="Gateways and company proxies ask for headers of their own.",
             reason="no provider needs one",
             default="none",
@@ -102,7 +113,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Setting(
             kind=name(NAME, expected="a region's name", example="eu-west-1"),
-            what="Where it computes; written to the ledger. At AWS it is also where it is reached.",
+            what="Where it computes; written to the ledger. At AWS and on Vertex AI it is also where it is reached.",
             why="Spend and latency are compared by region.",
             reason="public endpoints do not say",
             default="unknown; at AWS: AWS_REGION, AWS_DEFAULT_REGION, the profile's",
@@ -115,8 +126,20 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
     access_key_id: AccessKeyId = None
     secret_access_key: SecretAccessKey = None
     session_token: SessionToken = None
+    project: Project = ""
+    location: Location = ""
+    impersonate: Impersonate = ""
+    credentials_file: CredentialsFile = ""
+    audience: Audience = ""
     api: BedrockApi = ""
     base_models: BaseModels = {}
+    tenant_id: TenantId = ""
+    client_id: AzureClientId = ""
+    cloud: AzureCloud = ""
+    resource: Resource = ""
+    api_version: ApiVersion = ""
+    deployments: Deployments = {}
+    online_endpoints: OnlineEndpoints = {}
     default_model: Annotated[
         str,
         Setting(
@@ -213,6 +236,18 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
             default="none",
         ),
     ] = {}
+    cold_start_s: Annotated[
+        float | None,
+        Setting(
+            kind=duration(0, 3600, example="2m"),
+            what="How much longer than `limits.ttft` a first token may take when nothing was answered there for a quarter of an "
+            "hour: a server that had nothing to do may have been stopped, and must be started first. `0s`: it always runs.",
+            why="A cold start is slow and no failure; without patience it would be broken off again and again.",
+            unit="duration",
+            reason="Cloud Run gives a container four minutes to start; other providers always run",
+            default="4m for cloud_run, else 0s",
+        ),
+    ] = None
     simulated: Annotated[
         bool,
         Setting(

@@ -1,4 +1,4 @@
-"""Endpoints of SageMaker: what answers behind each, and what it costs by the hour.
+"""Endpoints of one's own (SageMaker, Vertex AI): what answers behind each, and what it costs by the hour.
 
 Names follow AWS's own rules, so that a name that AWS would refuse is refused here, with its line.
 """
@@ -19,10 +19,11 @@ ENDPOINT_NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}"
 """``EndpointName`` and ``VariantName`` in botocore 1.44.8, ``data/sagemaker/2017-07-24/service-2.json``."""
 _COMPONENT_NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _TARGET_MODEL = r"[\x21-\x7e][\x20-\x7e]{0,1023}"
-_INSTANCE_TYPE = r"ml\.[a-z0-9-]{1,20}\.[a-z0-9-]{1,20}"
+_INSTANCE_TYPE = r"ml\.[a-z0-9-]{1,20}\.[a-z0-9-]{1,20}|[a-z][a-z0-9]{1,5}-[a-z0-9-]{3,30}"
+"""SageMaker's, and Google's machine types: ``g2-standard-12``."""
 _SERVED_NAME = r"[A-Za-z0-9/@][A-Za-z0-9._:/@+-]{0,199}"
 
-CONTAINERS = ("vllm", "lmi", "tgi", "neuron", "jumpstart", "triton", "tensor")
+CONTAINERS = ("vllm", "lmi", "tgi", "neuron", "garden", "jumpstart", "triton", "tensor")
 
 
 class EndpointCapacityConfig(HourlyConfig, frozen=True, kw_only=True):
@@ -33,7 +34,7 @@ class EndpointCapacityConfig(HourlyConfig, frozen=True, kw_only=True):
         Setting(
             kind=name(
                 _INSTANCE_TYPE,
-                expected="an instance type of SageMaker's, which begins with ml.",
+                expected="an instance type of SageMaker's, which begins with ml., or a machine type of Google's",
                 example="ml.g5.12xlarge",
             ),
             what="What one instance is.",
@@ -46,7 +47,7 @@ class EndpointCapacityConfig(HourlyConfig, frozen=True, kw_only=True):
         int,
         Setting(
             kind=count(0, 100_000, example="2"),
-            what="How many instances stand behind it, until SageMaker says how many there are.",
+            what="How many instances stand behind it; SageMaker says how many there are.",
             why="They cost by the hour, busy or idle.",
             reason="one instance is the least that answers",
         ),
@@ -60,8 +61,9 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Setting(
             kind=OneOf(CONTAINERS, what="container", example="vllm"),
-            what="What answers: `vllm`, `lmi`, `tgi` and `neuron` take conversations in OpenAI's form, `jumpstart` takes one "
-            "prompt (`inputs`), `triton` takes tensors in KServe's form, `tensor` whatever its clients send it.",
+            what="What answers: `vllm`, `lmi`, `tgi`, `neuron` and `garden` (what Model Garden of Vertex AI deploys) take "
+            "conversations in OpenAI's form, `jumpstart` takes one prompt (`inputs`), `triton` takes tensors in KServe's form, "
+            "`tensor` whatever its clients send it.",
             why="It decides what is sent and how the answer is read.",
             reason="most language models are served in OpenAI's form",
         ),
@@ -70,8 +72,8 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Setting(
             kind=name(ENDPOINT_NAME, expected="the name of an endpoint", example="shared-g5"),
-            what="The endpoint's name at SageMaker, where several models of it are listed here.",
-            why="Inference components share an endpoint, and each is a target of its own.",
+            what="The endpoint's name at SageMaker, where several models of it are listed here; on Vertex AI its number.",
+            why="Inference components share an endpoint, and each is a target of its own; a number says nothing to people.",
             reason="most endpoints serve one model",
             default="the name that it is listed under",
         ),
@@ -126,6 +128,20 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True):
             why="It says what the model can do; for `jumpstart` also how the turns of a conversation are told apart in a prompt.",
             reason="an endpoint's name says nothing about its model",
             default="unknown",
+        ),
+    ] = ""
+    dedicated_dns: Annotated[
+        str,
+        Setting(
+            kind=name(
+                r"[a-z0-9][a-z0-9.-]{3,250}",
+                expected="a host name",
+                example="1234567890123456789.us-central1-123456789012.prediction.vertexai.goog",
+            ),
+            what="The DNS name of a dedicated endpoint (Vertex AI only).",
+            why="A dedicated endpoint answers under no other name.",
+            reason="shared endpoints answer under their region's name",
+            default="none: it is a shared one",
         ),
     ] = ""
     capacity: Annotated[

@@ -7,16 +7,31 @@ Static keys that the configuration refers to are secrets and travel apart from t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
-from trimaran.config import Config, ProviderConfig
+from trimaran.catalog import known_regions
+from trimaran.config import Config, ProviderConfig, closest
 from trimaran.errors import ConfigError
 from trimaran.providers.aws.credentials import AwsIdentity, AwsSource
 from trimaran.providers.aws.region import REGION_HINT, Region, region_of
 from trimaran.types import Identity, Secret
 
-__all__ = ["EVIDENCE", "KIND", "AwsAccess", "access", "at_region", "aws_settings", "evident", "source"]
+__all__ = [
+    "EVIDENCE",
+    "KIND",
+    "AwsAccess",
+    "access",
+    "access_of",
+    "at_region",
+    "aws_settings",
+    "doubts",
+    "evident",
+    "evident_here",
+    "placed",
+    "source",
+]
 
 KIND = "aws"
 
@@ -33,6 +48,8 @@ is asked, and a file of profiles lies on many machines that mean something else:
 
 _SETTINGS = ("profile", "role_arn", "external_id", "role_session_name")
 _SECRETS = ("access_key_id", "secret_access_key", "session_token")
+_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
+_SERVICES = ("bedrock", "runtime", "sagemaker")
 
 
 class AwsAccess(msgspec.Struct, frozen=True):
@@ -44,6 +61,25 @@ class AwsAccess(msgspec.Struct, frozen=True):
     """The static keys that the configuration refers to, one a line: a secret."""
     evident: bool = False
     """Something in the configuration or the environment says that AWS is meant."""
+
+    @property
+    def place(self) -> str:
+        """The region's name."""
+        return self.region.name
+
+    @property
+    def place_from(self) -> str:
+        """Where the region was read."""
+        return self.region.source
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """AWS's doors need none."""
+        return {}
+
+    def base_url(self, template: str) -> str:
+        """A URL with the region in it."""
+        return at_region(template, self.region.name)
 
     def problem(self, name: str, where: str) -> ConfigError | None:
         """Why it cannot be used; ``None``: it can."""
@@ -81,6 +117,50 @@ def access(name: str, settings: ProviderConfig, config: Config, environ: Mapping
     return AwsAccess(region, Identity(KIND, told), "\n".join(words) if any(words) else "", meant)
 
 
+def access_of(
+    kind: str, name: str, settings: ProviderConfig, config: Config, environ: Mapping[str, str], url: str
+) -> AwsAccess:
+    """See :attr:`~trimaran.providers.clouds.Cloud.access`. Raises :class:`ConfigError` also for an address of another
+    region than the one that is signed for, and for a key where there is none."""
+    found = access(name, settings, config, environ)
+    if kind == "sagemaker" and settings.api_key is not None:
+        raise ConfigError(
+            f"providers.{name}.api_key: SageMaker has no API keys",
+            where=config.where("providers", name, "api_key"),
+            hint="remove it: AWS's own credentials sign (access_key_id and secret_access_key, profile, role_arn, or the "
+            "environment's)",
+        )
+    there = _region_of_host(urlsplit(url).hostname or "") if "{" not in url else ""
+    if there and found.region.name and there != found.region.name:
+        place = ("providers", name, "base_url")
+        raise ConfigError(
+            f"providers.{name}.base_url is in {there}, and {found.region.name} is signed for ({found.region.source})",
+            where=config.where(*place) if settings.base_url else "the environment's endpoint URL (AWS_ENDPOINT_URL_…)",
+            hint=f"write region: {there}, or leave base_url out: it follows from the region",
+        )
+    return found
+
+
+def doubts(name: str, found: AwsAccess) -> tuple[str, ...]:
+    """See :attr:`~trimaran.providers.clouds.Cloud.doubts`."""
+    region = found.region
+    if not region.plausible or region.name in known_regions():
+        return ()
+    near = _near_region(region.name)
+    meant = f"; did you mean {near}?" if near else ""
+    return (f"{region.source}: {name}: {region.name} is no Region that this version knows{meant}",)
+
+
+def evident_here(kind: str, environ: Mapping[str, str]) -> bool:
+    """See :attr:`~trimaran.providers.clouds.Cloud.evident`."""
+    return evident(environ)
+
+
+def placed(kind: str, environ: Mapping[str, str]) -> bool:
+    """See :attr:`~trimaran.providers.clouds.Cloud.placed`."""
+    return bool(region_of("", "", environ).name)
+
+
 def evident(environ: Mapping[str, str]) -> bool:
     """Whether the environment says that AWS is meant."""
     return any(environ.get(variable, "").strip() for variable in EVIDENCE)
@@ -106,6 +186,22 @@ def source(identity: Identity, words: str) -> AwsSource:
             where=settings.get("where", ""),
         )
     )
+
+
+def _near_region(name: str) -> str:
+    """The region that is probably meant: first one of the same letters."""
+    same = [known for known in known_regions() if sorted(known) == sorted(name)]
+    return same[0] if len(same) == 1 else closest(name, known_regions()) or ""
+
+
+def _region_of_host(host: str) -> str:
+    """The region of one of AWS's own hosts that models are asked at; empty for any other."""
+    if not host.endswith(_DOMAINS):
+        return ""
+    labels = host.split(".")
+    if not any(label.startswith(_SERVICES) for label in labels):
+        return ""
+    return next((label for label in reversed(labels) if Region(label, "").plausible), "")
 
 
 def _keys(settings: ProviderConfig) -> tuple[Secret | None, ...]:

@@ -36,6 +36,7 @@ from trimaran.providers.door import Door, Headers, Unwrapper
 from trimaran.types import Target, Usage
 from trimaran.wire import Dialect, Envelope
 from trimaran.wire.aws_failures import aws_error
+from trimaran.wire.bedrock_converse.usage import WireTier, neutral_tier
 from trimaran.wire.bedrock_invoke import METRICS, document_of, header_usage, invoke_path
 from trimaran.wire.event_stream import EVENT_STREAM
 from trimaran.wire.members import BAD_JSON, RawMembers, read_members
@@ -57,6 +58,8 @@ _IDLE: dict[str, tuple[bytes, ...]] = {
 }
 """Members that Bedrock does not know, and values of them that ask for what it does anyway."""
 _BETA = re.compile(rb"^anthropic-beta: ([^\r\n]*)\r\n", re.MULTILINE)
+_TIER = "x-amzn-bedrock-service-tier"
+"""Asks for a service tier, and tells which one answered (botocore 1.44.8: ``InvokeModel``)."""
 _OWN_LINES = re.compile(rb"^anthropic-[a-z-]+: [^\r\n]*\r\n", re.MULTILINE)
 """Header lines of Anthropic's API; Bedrock has none of them."""
 
@@ -66,10 +69,16 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 class BedrockDoor(Door):
-    """What all of Bedrock's doors share: tokens that only header lines tell."""
+    """What all of Bedrock's doors share: tokens and the service tier that only header lines tell."""
+
+    tier_header = _TIER
 
     def usage(self, headers: Headers, usage: Usage | None) -> Usage | None:
         return usage if usage is not None else header_usage(headers)
+
+    def tier(self, headers: Headers, tier: str) -> str:
+        told = headers.get(_TIER.encode(), b"").decode("latin-1")
+        return neutral_tier(WireTier(told), None) if told and tier != "optimized" else tier
 
 
 class BedrockOwnBody(BedrockDoor):
@@ -89,7 +98,7 @@ class _AnthropicDoor(BedrockDoor):
     """Anthropic's API, whose refusals Bedrock writes in its own words."""
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> AttemptError | None:
-        return aws_error(_error_type(headers), body, status)
+        return aws_error(_error_type(headers), body, status, retry_after=headers.get(b"retry-after"))
 
 
 class BedrockMessages(_AnthropicDoor):

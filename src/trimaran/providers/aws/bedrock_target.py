@@ -13,7 +13,7 @@ AWS changes that without a word, and Bedrock's own answer says the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -24,15 +24,23 @@ from trimaran.catalog import (
     bedrock_price,
     geographies_of,
     known_profiles,
-    known_regions,
     needs_profile,
 )
 from trimaran.config import Config, ProviderConfig, closest, quote
 from trimaran.errors import ConfigError
 from trimaran.providers.rows import output_limit
 from trimaran.types import Target
+from trimaran.wire import DIALECTS
 
-__all__ = ["BEDROCK", "CONVERSE", "bedrock_dialects", "bedrock_problems", "bedrock_target", "check_bedrock_target"]
+__all__ = [
+    "BEDROCK",
+    "CONVERSE",
+    "bedrock_dialects",
+    "bedrock_doubts",
+    "bedrock_problems",
+    "bedrock_target",
+    "check_bedrock_target",
+]
 
 BEDROCK = "bedrock"
 
@@ -40,6 +48,7 @@ CONVERSE = ("bedrock.converse",)
 _CLAUDE = ("anthropic.messages", "anthropic.count_tokens")
 _OWN_BODIES = {"anthropic": _CLAUDE, "meta": ("bedrock.llama",), "mistral": ("bedrock.mistral",)}
 """By vendor: what a model is spoken to in through InvokeModel."""
+_SPOKEN = (*CONVERSE, *(dialect for dialects in _OWN_BODIES.values() for dialect in dialects))
 
 _LIST = "`aws bedrock list-inference-profiles --region {region}` shows those that there are"
 _OPAQUE_PRICED = "application profile"
@@ -84,8 +93,16 @@ def bedrock_target(template: Target, upstream: str, *, base_model: str = "", day
 
 
 def bedrock_problems(name: str, settings: ProviderConfig, config: Config) -> Iterator[ConfigError]:
-    """What is wrong with the settings that only Bedrock has."""
+    """What is wrong with the settings that only Bedrock has, and with dialects that it does not speak."""
+    for dialect in settings.dialects:
+        if dialect in DIALECTS and dialect not in _SPOKEN:
+            yield ConfigError(
+                f"providers.{name}.dialects: Bedrock does not speak {dialect}",
+                where=config.where("providers", name, "dialects"),
+                hint=f"leave dialects out: each model is asked in what it has, of {', '.join(_SPOKEN)}",
+            )
     for upstream, base in settings.base_models.items():
+        yield from _wrong_key(name, upstream, config)
         if not _model_of(base):
             yield ConfigError(
                 f"providers.{name}.base_models: {quote(base)} names no model of Bedrock's",
@@ -93,6 +110,39 @@ def bedrock_problems(name: str, settings: ProviderConfig, config: Config) -> Ite
                 hint="write the id of the foundation model, or of the profile that yours was made from, for example "
                 "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
             )
+
+
+def _wrong_key(name: str, upstream: str, config: Config) -> Iterator[ConfigError]:
+    try:
+        bedrock_name(upstream)
+    except ValueError as error:
+        if upstream.startswith("arn:"):
+            where = config.where("providers", name, "base_models", upstream)
+            yield ConfigError(f"providers.{name}.base_models: {error}", where=where)
+
+
+def bedrock_doubts(name: str, settings: ProviderConfig, targets: Mapping[str, Target]) -> Iterator[str]:
+    """Warnings about ``base_models`` of names that tell their model or are none of Bedrock's, and of one that is nearly that of
+    a target of which nothing is said."""
+    asked = [target.upstream_model for target in targets.values() if target.provider == name]
+    unsaid = [model for model in asked if model not in settings.base_models and _opaque(model)]
+    for upstream in settings.base_models:
+        found = _name(upstream)
+        if found is None:
+            yield f"providers.{name}.base_models: {quote(upstream)} is no name of Bedrock's, so nothing there answers to it"
+        elif not found.opaque:
+            yield (
+                f"providers.{name}.base_models: {quote(upstream)} tells its model itself, so what is written there is not "
+                "used; it is for application profiles, provisioned throughput, imported and trained models"
+            )
+        near = closest(upstream, unsaid, cutoff=0.9)
+        if near:
+            yield f"providers.{name}.base_models: nothing is said of {near}, which is nearly {upstream}; is that meant?"
+
+
+def _opaque(text: str) -> bool:
+    found = _name(text)
+    return found is not None and found.opaque
 
 
 def check_bedrock_target(
@@ -115,16 +165,7 @@ def check_bedrock_target(
     _check_geography(name, region, where)
     settings = settings or ProviderConfig()
     found = _warnings(name, region, settings.base_models.get(upstream, ""), settings.api, provider)
-    # Of the Region it is said once, whichever targets there are.
-    return (*_region_warnings(region, provider), *(f"{where}: {warning}" if where else warning for warning in found))
-
-
-def _region_warnings(region: str, provider: str) -> list[str]:
-    if not region or region in known_regions():
-        return []
-    near = closest(region, known_regions())
-    meant = f"; did you mean {near}?" if near else ""
-    return [f"{provider}: {region} is no Region that this version knows{meant}"]
+    return tuple(f"{where}: {warning}" if where else warning for warning in found)
 
 
 def _check_geography(name: BedrockName, region: str, where: str) -> None:

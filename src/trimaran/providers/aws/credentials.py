@@ -62,6 +62,11 @@ class AwsSource(msgspec.Struct, frozen=True):
 
     identity: AwsIdentity
 
+    @property
+    def holder(self) -> AwsIdentity:
+        """Who it is, wherever AWS is asked for the credential."""
+        return msgspec.structs.replace(self.identity, region="", where="")
+
     def fetch(self) -> Credential:
         """The credential as it is now; blocks for as long as AWS takes. Raises :class:`ConfigError`."""
         identity = self.identity

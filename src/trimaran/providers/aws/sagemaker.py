@@ -17,12 +17,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from trimaran.errors import AttemptError, MalformedAnswer, StreamCut
+from trimaran.errors import AttemptError, MalformedAnswer, ServerFault, StreamCut
 from trimaran.providers.aws.sagemaker_refusals import RefusalReader
 from trimaran.providers.door import Door, Headers
 from trimaran.types import Target
 from trimaran.wire import Dialect
 from trimaran.wire.event_stream import EVENT_STREAM
+from trimaran.wire.failures import MAX_MESSAGE
 from trimaran.wire.members import BAD_JSON, read_members
 from trimaran.wire.sagemaker_invocations import SageMakerInvocations, stream_failure
 
@@ -35,7 +36,6 @@ _LINES = (
     ("target_model", "x-amzn-sagemaker-target-model"),
 )
 """Facts of a target, and the header lines that tell them."""
-_DONE = b"data: [DONE]\n\n"
 _LMI_REASON = re.compile(rb'("finish_reason"\s*:\s*)"(?:eos_token|stop_sequence)"')
 """Words of LMI's own generate API that stand in its chat completions, too. Inside of a JSON string its quotes would be
 escaped, so this finds a member only."""
@@ -125,12 +125,17 @@ class PartsUnwrapper:
         return self._events(b"".join(out))
 
     def finish(self) -> bytes:
-        """What is left when the body has ended. Raises :class:`StreamCut`."""
+        """What is left when the body has ended. Lines have no end marker: whether the answer is whole is told by whoever
+        reads them. Raises :class:`StreamCut`."""
         if self._framer.rest():
             raise StreamCut("the stream ended in the middle of an event")
         if not (self._lines and self._sniffed):
             return self._held
-        return (self._event(self._held) if self._held.strip() else b"") + _DONE
+        if not self._held.strip():
+            return b""
+        if _object(self._held) is None:
+            raise StreamCut("the stream ended in the middle of a line")
+        return self._event(self._held)
 
     def _events(self, data: bytes) -> bytes:
         if not self._sniffed:
@@ -146,13 +151,21 @@ class PartsUnwrapper:
         return b"".join(self._event(line) for line in whole if line.strip())
 
     def _event(self, line: bytes) -> bytes:
-        if not _is_object(line):
+        members = _object(line)
+        if members is None:
             raise MalformedAnswer("a line of the container's stream is no JSON object")
+        if "code" in members and "message" in members and "choices" not in members:
+            # LMI's own words for what went wrong while it wrote (djl-serving, "chat_input_output_schema.md").
+            said = msgspec.json.decode(members["message"])
+            raise ServerFault(
+                f"the container broke off its stream ({bytes(members['code']).decode()[:20]}): {str(said)[:MAX_MESSAGE]}",
+                dialect=self._dialect,
+            )
         return b"data: %b\n\n" % _LMI_REASON.sub(rb'\1"stop"', line.strip())
 
 
-def _is_object(line: bytes) -> bool:
+def _object(line: bytes) -> dict[str, msgspec.Raw] | None:
     try:
-        return isinstance(msgspec.json.decode(line, type=dict[str, msgspec.Raw]), dict)
+        return msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     except BAD_JSON:
-        return False
+        return None

@@ -6,14 +6,32 @@ nothing about its model.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import msgspec
 
 from trimaran.catalog import capabilities
-from trimaran.config import EndpointConfig, closest, quote
-from trimaran.types import Target
+from trimaran.config import Config, EndpointConfig, ProviderConfig, closest, dotted, quote
+from trimaran.config.settings.sagemaker import ENDPOINT_NAME
+from trimaran.errors import ConfigError
+from trimaran.types import Secret, Target
 from trimaran.wire.chat_templates import TEMPLATES, template_of
 
-__all__ = ["DEFAULT_DIALECTS", "DIALECTS_OF", "endpoint_target", "near_endpoint", "prompt_problem"]
+__all__ = [
+    "DEFAULT_DIALECTS",
+    "DIALECTS_OF",
+    "check_endpoint_name",
+    "endpoint_target",
+    "near_endpoint",
+    "prompt_problem",
+    "stated_elsewhere",
+]
+
+_NAME = re.compile(ENDPOINT_NAME)
+_ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[^/]*endpoint/(.+)")
+_OWNER = ("region", "profile", "role_arn", "base_url", "access_key_id")
+"""Settings that say in which account and where a provider's endpoints are."""
 
 _RAW = "sagemaker.invocations"
 DEFAULT_DIALECTS = ("openai.chat", "openai.embeddings", _RAW)
@@ -43,7 +61,7 @@ def endpoint_target(target: Target, written: EndpointConfig) -> Target:
     }
     return msgspec.structs.replace(
         target,
-        dialects=DIALECTS_OF[written.container],
+        dialects=DIALECTS_OF.get(written.container, DEFAULT_DIALECTS),
         capabilities=capabilities(written.base_model) if written.base_model else None,
         facts={name: value for name, value in facts.items() if value},
     )
@@ -63,6 +81,56 @@ def prompt_problem(written: EndpointConfig) -> tuple[str, str] | None:
         f"nobody knows how {quote(written.base_model)} tells the turns of a prompt apart",
         f"known families: {families}; write container: tensor to let clients send its own bodies",
     )
+
+
+def check_endpoint_name(name: str, provider: str, settings: ProviderConfig, where: str) -> None:
+    """Raises :class:`ConfigError` for a configured name that AWS gives no endpoint; ``where`` is ``file:line``."""
+    if _NAME.fullmatch(name) is not None:
+        return
+    arn = _ARN.fullmatch(name)
+    if arn is not None:
+        message, instead = "SageMaker is asked by an endpoint's name, and this is its ARN", f"write {provider}/{arn[1]}"
+    else:
+        near = closest(name, settings.endpoints) or _plain(name)
+        message = f"{quote(name)} cannot be the name of an endpoint"
+        instead = f"AWS takes up to 63 letters and digits, with - between them; did you mean {provider}/{near}?"
+    raise ConfigError(f"{message}", where=where, hint=instead)
+
+
+def _plain(name: str) -> str:
+    """``name`` with what AWS takes in place of what it does not."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:63].rstrip("-") or "my-endpoint"
+
+
+def stated_elsewhere(name: str, settings: ProviderConfig, config: Config) -> Iterator[ConfigError]:
+    """Instances that another provider of the same account and region, further up, has stated already: they would be paid
+    twice."""
+    for other, rival in config.providers.items():
+        if other == name:
+            return
+        if (rival.kind or other) != (settings.kind or name) or not _same_owner(rival, settings):
+            continue
+        stated = {each.endpoint or key: key for key, each in rival.endpoints.items() if each.capacity is not None}
+        for key, each in settings.endpoints.items():
+            there = stated.get(each.endpoint or key)
+            if each.capacity is not None and there is not None:
+                here = ("providers", name, "endpoints", key, "capacity")
+                theirs = dotted(("providers", other, "endpoints", there, "capacity"))
+                yield ConfigError(
+                    f"{dotted(here)}: the instances of {each.endpoint or key} are stated twice",
+                    where=config.where(*here),
+                    hint=f"keep those of {theirs}, or these",
+                )
+
+
+def _same_owner(one: ProviderConfig, other: ProviderConfig) -> bool:
+    """Whether two providers ask in one account and region, as far as their settings tell."""
+
+    def told(settings: ProviderConfig) -> list[object]:
+        found = [getattr(settings, field) for field in _OWNER]
+        return [each.reveal() if isinstance(each, Secret) else each for each in found]
+
+    return told(one) == told(other)
 
 
 def near_endpoint(name: str, listed: dict[str, EndpointConfig]) -> str:

@@ -3,7 +3,8 @@
 Two parties refuse. The service refuses with a type in ``x-amzn-errortype``: then it is a name, a permission or a state, which
 is the operator's to mend, or a matter of time. It tells most of them as a ``ValidationError``, apart only by the sentence. The
 container refuses inside a ``ModelError`` (424), which holds the container's own status and words: those mean what they mean
-in the container's dialect, and a client that speaks it gets them untouched.
+in the container's dialect, and a client that speaks it gets them untouched. Who called, and in which account, is nobody's
+business but the operator's, and is taken out of what the service says.
 
 Sources: botocore 1.44.8, ``data/sagemaker-runtime/2017-05-13/service-2.json``; read 2026-11-30. The
 sentences by which a ``ValidationError`` is told apart are those of public issue threads, as the simulated service gives them;
@@ -29,7 +30,7 @@ from trimaran.errors import (
 from trimaran.providers.door import Headers
 from trimaran.types import Target
 from trimaran.wire import Dialect
-from trimaran.wire.aws_failures import aws_error, error_name
+from trimaran.wire.aws_failures import anonymous, aws_error, error_name
 from trimaran.wire.failures import MAX_MESSAGE, Complaint, attempt_error, retry_after_s
 from trimaran.wire.members import BAD_JSON
 from trimaran.wire.sagemaker_invocations import SageMakerInvocations
@@ -135,11 +136,12 @@ class RefusalReader:
 
     def read(self, status: int, headers: Headers, body: bytes) -> AttemptError:
         """What the refusal means."""
+        body = anonymous(body)
         said = _Said(status, headers, body)
         if said.kind == "ModelError":
             return self._of_container(said, body)
         if status in (401, 403) or said.kind in _CREDENTIAL_NAMES:
-            return aws_error(said.kind, body, status, retry_after=headers.get(b"retry-after"))
+            return aws_error(said.name, body, status, retry_after=headers.get(b"retry-after"))
         if status == 413 or any(words in said.message.lower() for words in _TOO_LARGE):
             return self._too_large(said, body)
         return self._of_service(said, headers)
@@ -213,7 +215,7 @@ def _meaning(said: _Said) -> _Meaning:
 class _Said:
     """What stands in a refusal of the runtime's."""
 
-    __slots__ = ("kind", "message", "original_message", "original_status", "status")
+    __slots__ = ("kind", "message", "name", "original_message", "original_status", "status")
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
         try:
@@ -227,7 +229,8 @@ class _Said:
         given = members.get("OriginalStatusCode")
         self.original_status = given if type(given) is int and 100 <= given < 600 else 0
         told = headers.get(b"x-amzn-errortype", b"").decode("latin-1") or _text(members, "__type", "code")
-        self.kind = error_name(told) or ("ModelError" if self.original_status or status == 424 else f"status {status}")
+        self.name = error_name(told)
+        self.kind = self.name or ("ModelError" if self.original_status or status == 424 else f"status {status}")
 
 
 def _is_object(text: str) -> bool:

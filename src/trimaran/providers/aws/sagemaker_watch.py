@@ -5,7 +5,7 @@ of a request. It asks the control plane through botocore, which is imported when
 without the permission to describe, nothing is known and nothing is assumed: targets are asked as if all were well, and the
 problem is told once.
 
-What cannot be seen this time stays as it was.
+What cannot be seen this time stays as it was, and of many endpoints the next look begins with those that this one did not come to.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from trimaran.config import is_loopback
 from trimaran.errors import ConfigError
 from trimaran.providers.aws.credentials import MISSING_BOTOCORE
 from trimaran.providers.aws.failures import aws_words, code_of
@@ -65,6 +65,8 @@ class SageMakerWatch:
         self._describe: Describe | None = None
         self._signed_by: Credential | None = None
         self._last: dict[str, State] = {}
+        self._next = 0
+        """Where the next look begins."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SageMakerWatch) and self._identity == other._identity
@@ -87,8 +89,12 @@ class SageMakerWatch:
         seen: dict[tuple[str, str], Mapping[str, Any] | Exception] = {}
         problems: list[Exception] = []
         states: dict[str, State] = {}
-        for asked in self._asked:
+        turn = (*self._asked[self._next :], *self._asked[: self._next])
+        unseen = 0
+        for place, asked in enumerate(turn):
             if self._clock() >= until:
+                unseen = len(turn) - place
+                self._next = (self._next + place) % len(turn)
                 break
             try:
                 states[asked.key] = self._state(asked, seen)
@@ -96,7 +102,12 @@ class SageMakerWatch:
                 problems.append(error)
         if problems and not states:
             raise _problem(problems[0], self._region) from problems[0]
-        self.problem = str(_problem(problems[0], self._region)) if problems else ""
+        told = [str(_problem(problems[0], self._region))] if problems else []
+        if unseen:
+            told.append(
+                f"{unseen} of {len(turn)} targets could not be looked at within {PATIENCE_S:g} s; they are next"
+            )
+        self.problem = "; ".join(told)
         keys = {asked.key for asked in self._asked}
         self._last = {key: state for key, state in (self._last | states).items() if key in keys}
         self.instances = {key: state.instances for key, state in self._last.items() if state.instances is not None}
@@ -170,8 +181,6 @@ def sagemaker_watches(snapshot: Snapshot) -> list[SageMakerWatch]:
     watches: list[SageMakerWatch] = []
     for provider, targets in found.items():
         first = targets[0]
-        # A simulation serves both of SageMaker's APIs at one place, and must never be mixed with the real one.
-        host = first.base_url.partition("://")[2].partition("/")[0].rpartition(":")[0].strip("[]")
         asked = [
             Asked(
                 target.id,
@@ -188,10 +197,18 @@ def sagemaker_watches(snapshot: Snapshot) -> list[SageMakerWatch]:
                 first.credential,
                 asked,
                 region=first.region or "",
-                endpoint_url=first.base_url if is_loopback(host) else "",
+                endpoint_url=_control_of(first.base_url),
             )
         )
     return watches
+
+
+def _control_of(base_url: str) -> str:
+    """Where the control plane behind an address is; empty: AWS's own. A simulation or a stand-in serves both APIs at one
+    place, and must never be mixed with the real one."""
+    parts = urlsplit(base_url)
+    own = parts.scheme == "https" and (parts.hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    return "" if own else base_url
 
 
 class SageMakerWatches:

@@ -12,6 +12,17 @@ from trimaran.testing.contract.anthropic_messages import (
     check_anthropic_messages,
 )
 from trimaran.testing.contract.anthropic_session import AnthropicBedrockSession
+from trimaran.testing.contract.azure_openai import (
+    AZURE_OPENAI,
+    SIMULATED_DEPLOYMENTS,
+    SIMULATED_FILTERS,
+    check_azure_openai,
+)
+from trimaran.testing.contract.azure_session import (
+    AzureChatSession,
+    AzureEmbeddingsSession,
+    AzureResponsesSession,
+)
 from trimaran.testing.contract.bedrock_converse import BEDROCK_CONVERSE, BedrockSession, check_bedrock_converse
 from trimaran.testing.contract.gemini_generate import GEMINI_GENERATE, GeminiSession, check_gemini_generate
 from trimaran.testing.contract.openai_chat import OPENAI_CHAT, OpenAISession, check_openai_chat
@@ -35,17 +46,23 @@ from trimaran.testing.contract.suite import (
 
 __all__ = [
     "ANTHROPIC_MESSAGES",
+    "AZURE_OPENAI",
     "BEDROCK_CONVERSE",
     "GEMINI_GENERATE",
     "OPENAI_CHAT",
     "OPENAI_EMBEDDINGS",
     "OPENAI_RESPONSES",
     "SAGEMAKER_RUNTIME",
+    "SIMULATED_DEPLOYMENTS",
     "SIMULATED_ENDPOINTS",
     "SIMULATED_ENDPOINT_BEHAVIOURS",
+    "SIMULATED_FILTERS",
     "SIMULATED_MODELS",
     "AnthropicBedrockSession",
     "AnthropicSession",
+    "AzureChatSession",
+    "AzureEmbeddingsSession",
+    "AzureResponsesSession",
     "BedrockSession",
     "Check",
     "ContractError",
@@ -57,6 +74,7 @@ __all__ = [
     "Session",
     "Suite",
     "check_anthropic_messages",
+    "check_azure_openai",
     "check_bedrock_converse",
     "check_gemini_generate",
     "check_openai_chat",

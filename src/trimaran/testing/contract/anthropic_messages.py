@@ -132,7 +132,7 @@ def stop_sequence_cuts(session: AnthropicSession) -> Any:
 @ANTHROPIC_MESSAGES.check(
     simulated=True,
     across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
-    lost_in=["bedrock.converse"],
+    lost_in=["bedrock.converse", "gemini.generate"],
 )
 def usage_details(session: AnthropicSession) -> Any:
     """Cached tokens are reported beside the other input tokens."""
@@ -248,7 +248,7 @@ def stream_parallel_tools(session: AnthropicSession) -> Any:
     return gist, whole
 
 
-@ANTHROPIC_MESSAGES.check(simulated=True, across=_CALLS, needs=["tools"])
+@ANTHROPIC_MESSAGES.check(simulated=True, across=_CALLS, needs=["tools"], lost_in=["gemini.generate"])
 def one_tool_at_a_time(session: AnthropicSession) -> Any:
     """``disable_parallel_tool_use`` allows one use."""
     fields = {"tools": [_WEATHER, _CALENDAR], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
@@ -320,7 +320,7 @@ def stream_reasoning(session: AnthropicSession) -> Any:
 
 
 @ANTHROPIC_MESSAGES.check(
-    simulated=True, across=("text", "finish"), needs=["reasoning", "tools"], lost_in=["openai.chat"]
+    simulated=True, across=("text", "finish"), needs=["reasoning", "tools"], lost_in=["openai.chat", "gemini.generate"]
 )
 def reasoning_sent_back(session: AnthropicSession) -> Any:
     """Thinking, readable or not, goes back as it came before the tool's result, and the provider knows it."""
@@ -357,7 +357,7 @@ def foreign_signature(session: AnthropicSession) -> Any:
     return session.error(messages=[*user("Think."), said, *user("Again.")], **_THINKING)
 
 
-@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
+@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse", "gemini.generate"])
 def refusal(session: AnthropicSession) -> Any:
     """A refusal is a stop reason, explained beside it."""
     gist, whole = unary(session.create(model=session.named("sim-refusal"), messages=user("Say it.")))
@@ -365,7 +365,7 @@ def refusal(session: AnthropicSession) -> Any:
     return gist, whole
 
 
-@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
+@ANTHROPIC_MESSAGES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse", "gemini.generate"])
 def stream_refusal(session: AnthropicSession) -> Any:
     """The same streamed."""
     gist, whole = streamed(session.stream(model=session.named("sim-refusal"), messages=user("Say it.")))

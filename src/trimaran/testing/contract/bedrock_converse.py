@@ -181,13 +181,17 @@ def stop_sequence_cuts(session: BedrockSession) -> Any:
     return gist, whole
 
 
-@BEDROCK_CONVERSE.check(simulated=True, across=(*_ANSWER, "cached_tokens", "cache_write_tokens"))
+@BEDROCK_CONVERSE.check(
+    simulated=True, across=(*_ANSWER, "cached_tokens", "cache_write_tokens"), lost_in=["gemini.generate"]
+)
 def usage_details(session: BedrockSession) -> Any:
     """Cached tokens are reported beside the other input tokens, and what was written by its lifetime."""
     return _usage(unary(session.converse(modelId=session.named("sim-usage"), messages=user("Say hello."))), 0)
 
 
-@BEDROCK_CONVERSE.check(simulated=True, across=(*_ANSWER, "cached_tokens", "cache_write_tokens"))
+@BEDROCK_CONVERSE.check(
+    simulated=True, across=(*_ANSWER, "cached_tokens", "cache_write_tokens"), lost_in=["gemini.generate"]
+)
 def stream_usage_details(session: BedrockSession) -> Any:
     """The same at the end of a stream."""
     return _usage(streamed(session.stream(modelId=session.named("sim-usage"), messages=user("Say hello."))), -1)
@@ -377,7 +381,7 @@ def stream_reasoning(session: BedrockSession) -> Any:
 
 
 @BEDROCK_CONVERSE.check(
-    simulated=True, across=("text", "finish"), needs=["reasoning", "tools"], lost_in=["openai.chat"]
+    simulated=True, across=("text", "finish"), needs=["reasoning", "tools"], lost_in=["openai.chat", "gemini.generate"]
 )
 def reasoning_sent_back(session: BedrockSession) -> Any:
     """Reasoning goes back as it came before the tool's result, and the provider knows it."""
@@ -426,7 +430,7 @@ def foreign_signature(session: BedrockSession) -> Any:
     return session.error(messages=[*user("Think."), said, *user("Again.")], **_THINKING)
 
 
-@BEDROCK_CONVERSE.check(simulated=True, across=["text"])
+@BEDROCK_CONVERSE.check(simulated=True, across=["text"], lost_in=["gemini.generate"])
 def refusal(session: BedrockSession) -> Any:
     """An answer that the model's filter stopped."""
     gist, whole = unary(session.converse(modelId=session.named("sim-refusal"), messages=user("Say it.")))
@@ -434,7 +438,7 @@ def refusal(session: BedrockSession) -> Any:
     return gist, whole
 
 
-@BEDROCK_CONVERSE.check(simulated=True, across=["text"])
+@BEDROCK_CONVERSE.check(simulated=True, across=["text"], lost_in=["gemini.generate"])
 def stream_refusal(session: BedrockSession) -> Any:
     """The same streamed."""
     gist, whole = streamed(session.stream(modelId=session.named("sim-refusal"), messages=user("Say it.")))

@@ -131,7 +131,7 @@ def stop_sequence(session: OpenAISession) -> Any:
 @OPENAI_CHAT.check(
     simulated=True,
     across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
-    lost_in=["bedrock.converse"],
+    lost_in=["bedrock.converse", "gemini.generate"],
 )
 def usage_details(session: OpenAISession) -> Any:
     """Cached and reasoning tokens are reported as parts of the totals."""
@@ -232,7 +232,7 @@ def stream_parallel_tools(session: OpenAISession) -> Any:
     return gist, whole
 
 
-@OPENAI_CHAT.check(simulated=True, across=_CALLS, needs=["tools"])
+@OPENAI_CHAT.check(simulated=True, across=_CALLS, needs=["tools"], lost_in=["gemini.generate"])
 def one_tool_at_a_time(session: OpenAISession) -> Any:
     """``parallel_tool_calls: false`` allows one call."""
     fields = {"tools": [_WEATHER, _CALENDAR], "parallel_tool_calls": False}
@@ -287,7 +287,10 @@ def _structured(seen: tuple[Any, Any]) -> tuple[Any, Any]:
 
 
 @OPENAI_CHAT.check(
-    simulated=True, across=("text", "finish", "reasoning"), needs=["reasoning"], lost_in=["openai.responses"]
+    simulated=True,
+    across=("text", "finish", "reasoning"),
+    needs=["reasoning"],
+    lost_in=["openai.responses", "gemini.generate"],
 )
 def reasoning(session: OpenAISession) -> Any:
     """Visible reasoning comes beside the text, as vLLM and others send it."""
@@ -298,7 +301,10 @@ def reasoning(session: OpenAISession) -> Any:
 
 
 @OPENAI_CHAT.check(
-    simulated=True, across=("text", "finish", "reasoning"), needs=["reasoning"], lost_in=["openai.responses"]
+    simulated=True,
+    across=("text", "finish", "reasoning"),
+    needs=["reasoning"],
+    lost_in=["openai.responses", "gemini.generate"],
 )
 def stream_reasoning(session: OpenAISession) -> Any:
     """The same streamed."""
@@ -334,7 +340,7 @@ def _check_chances(gist: dict[str, Any]) -> None:
     expect(all(row[1] <= 0 and len(row[2]) == 2 for row in rows), "log probabilities, two alternatives", rows)
 
 
-@OPENAI_CHAT.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
+@OPENAI_CHAT.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse", "gemini.generate"])
 def refusal(session: OpenAISession) -> Any:
     """A refusal stands in a member of its own."""
     gist, whole = unary(session.create(model=session.named("sim-refusal"), messages=user("Say it.")))
@@ -342,7 +348,7 @@ def refusal(session: OpenAISession) -> Any:
     return gist, whole
 
 
-@OPENAI_CHAT.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
+@OPENAI_CHAT.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse", "gemini.generate"])
 def stream_refusal(session: OpenAISession) -> Any:
     """The same streamed."""
     gist, whole = streamed(session.stream(model=session.named("sim-refusal"), messages=user("Say it.")))

@@ -120,7 +120,7 @@ def stream_max_tokens(session: ResponsesSession) -> Any:
 @OPENAI_RESPONSES.check(
     simulated=True,
     across=(*_ANSWER, "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
-    lost_in=["bedrock.converse"],
+    lost_in=["bedrock.converse", "gemini.generate"],
 )
 def usage_details(session: ResponsesSession) -> Any:
     """Cached and reasoning tokens are reported as parts of the totals."""
@@ -235,7 +235,7 @@ def stream_parallel_tools(session: ResponsesSession) -> Any:
     return gist, whole
 
 
-@OPENAI_RESPONSES.check(simulated=True, across=_CALLS, needs=["tools"])
+@OPENAI_RESPONSES.check(simulated=True, across=_CALLS, needs=["tools"], lost_in=["gemini.generate"])
 def one_tool_at_a_time(session: ResponsesSession) -> Any:
     """``parallel_tool_calls: false`` allows one call."""
     fields = {"tools": [_WEATHER, _CALENDAR], "parallel_tool_calls": False}
@@ -318,7 +318,7 @@ def stream_reasoning(session: ResponsesSession) -> Any:
 
 
 @OPENAI_RESPONSES.check(
-    simulated=True, across=("text", "finish"), needs=["reasoning", "tools"], lost_in=["openai.chat"]
+    simulated=True, across=("text", "finish"), needs=["reasoning", "tools"], lost_in=["openai.chat", "gemini.generate"]
 )
 def reasoning_sent_back(session: ResponsesSession) -> Any:
     """The reasoning item goes back before the tool's result, and the provider knows it."""
@@ -370,7 +370,7 @@ def _check_chances(gist: dict[str, Any]) -> None:
     expect(all(row[1] <= 0 and len(row[2]) == 2 for row in rows), "log probabilities, two alternatives", rows)
 
 
-@OPENAI_RESPONSES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
+@OPENAI_RESPONSES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse", "gemini.generate"])
 def refusal(session: ResponsesSession) -> Any:
     """A refusal is a content part of its own."""
     gist, whole = unary(session.create(model=session.named("sim-refusal"), input="Say it."))
@@ -378,7 +378,7 @@ def refusal(session: ResponsesSession) -> Any:
     return gist, whole
 
 
-@OPENAI_RESPONSES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse"])
+@OPENAI_RESPONSES.check(simulated=True, across=["refusal"], lost_in=["bedrock.converse", "gemini.generate"])
 def stream_refusal(session: ResponsesSession) -> Any:
     """The same streamed."""
     gist, whole = streamed(session.stream(model=session.named("sim-refusal"), input="Say it."))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import binascii
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -136,6 +136,8 @@ _decode_told = msgspec.json.Decoder(_Told).decode
 class ConverseDecoder(StreamDecoder):
     """Events of one answer. ``passing``: the client reads the same events, so that it may be told also that the model's
     output was broken."""
+
+    tells_usage_last: ClassVar[bool] = True
 
     def __init__(self, *, passing: bool = False) -> None:
         self._passing = passing

@@ -150,7 +150,8 @@ def neutral_tier(wire: WireUsage | None) -> str:
 
 def neutral_finish(word: str, *, called: bool) -> str:
     """The neutral reason; ``called``: the answer calls a function. Empty where none was given."""
-    if word == "STOP" and called:
+    if called and word in ("STOP", "FUNCTION_CALL"):
+        # The second word is not Google's, but of servers that speak its API.
         return "tool_calls"
     return _NEUTRAL_REASON.get(word, "" if word == "FINISH_REASON_UNSPECIFIED" else word)
 

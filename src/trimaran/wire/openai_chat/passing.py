@@ -8,7 +8,7 @@ side: the client reads what its provider wrote.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -86,6 +86,8 @@ _decode_plain = msgspec.json.Decoder(_PlainChunk).decode
 class _PassDecoder(StreamDecoder):
     """What the road has to know of a passing stream. With several choices the events of all are given, in order of
     arrival; parts are not told apart."""
+
+    tells_usage_last: ClassVar[bool] = True
 
     def __init__(self, error_of: Callable[[Any], AttemptError]) -> None:
         self._error_of = error_of

@@ -11,7 +11,7 @@ the marker can be missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -126,6 +126,9 @@ class _Call:
 
 class ChatDecoder(StreamDecoder):
     """Chunks to neutral events, for an answer with one choice. ``error_of`` says what an error in a chunk means."""
+
+    tells_usage_last: ClassVar[bool] = True
+    """It is always asked for."""
 
     def __init__(self, error_of: Callable[[Any], AttemptError]) -> None:
         self._error_of = error_of
