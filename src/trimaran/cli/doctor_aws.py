@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from trimaran.catalog import bedrock_name
 from trimaran.cli.aws_calls import AwsCaller, AwsSaid
-from trimaran.cli.finding import Finding
-from trimaran.errors import ConfigError
+from trimaran.cli.finding import Finding, judged
 from trimaran.providers import Endpoint
 from trimaran.providers.aws.access import source
 from trimaran.providers.aws.failures import explained_code
@@ -54,27 +53,14 @@ def not_configured(found: Endpoint) -> Finding:
 
 def check_aws(found: Endpoint, wanted: set[str], environ: Mapping[str, str], limit_s: float) -> Finding:
     """One provider of AWS's, within ``limit_s`` in all. ``wanted``: the models that the configuration names."""
-    start = time.monotonic()
     check = _Check(found, wanted, environ, limit_s)
-    try:
-        state, detail, todo = check.run()
-    except ConfigError as error:
-        state, detail, todo = "rejected", error.message, error.hint
-    except AwsSaid as said:
-        state, (detail, todo) = "rejected", check.explained(said, "the call")
-    except Exception as error:  # whatever http.client and ssl raise for a broken peer, one finding each
-        state, (detail, todo) = "unreachable", _fault(error)
-    return Finding(
-        provider=found.name,
-        state=state,
-        detail=detail,
-        todo=todo,
-        tried=found.tried,
-        credential=check.credential,
-        base_url=found.base_url,
-        elapsed_s=time.monotonic() - start,
-        warnings=(*found.warnings, *check.warnings),
-    )
+
+    def fault(error: Exception) -> tuple[str, tuple[str, str]]:
+        if isinstance(error, AwsSaid):
+            return "rejected", check.explained(error, "the call")
+        return "unreachable", _fault(error)
+
+    return judged(found, check, fault)
 
 
 class _Check:

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from trimaran.cli.finding import Finding
-from trimaran.errors import AttemptError, ConfigError, CredentialRejected, RateLimited, Rejected, TargetNotFound
+from trimaran.cli.finding import Finding, judged
+from trimaran.errors import AttemptError, CredentialRejected, RateLimited, Rejected, TargetNotFound
 from trimaran.providers import Endpoint, Vault, door_of, kind_of, signer
 from trimaran.providers.azure.access import source
 from trimaran.providers.azure.endpoint import is_dated
@@ -60,25 +60,8 @@ def not_configured(found: Endpoint) -> Finding:
 
 def check_azure(found: Endpoint, wanted: set[str], environ: Mapping[str, str], limit_s: float) -> Finding:
     """One provider of Azure's, within ``limit_s`` in all. ``wanted``: the deployments or endpoints that the configuration names."""
-    start = time.monotonic()
     check = _Check(found, wanted, limit_s)
-    try:
-        state, detail, todo = check.run()
-    except ConfigError as error:
-        state, detail, todo = "rejected", error.message, error.hint
-    except Exception as error:  # whatever http.client and ssl raise for a broken peer, one finding each
-        state, (detail, todo) = "unreachable", _fault(error, check.host)
-    return Finding(
-        provider=found.name,
-        state=state,
-        detail=detail,
-        todo=todo,
-        tried=found.tried,
-        credential=check.credential,
-        base_url=found.base_url,
-        elapsed_s=time.monotonic() - start,
-        warnings=(*found.warnings, *check.warnings),
-    )
+    return judged(found, check, lambda error: ("unreachable", _fault(error, check.host)))
 
 
 class _Answer(msgspec.Struct, frozen=True):

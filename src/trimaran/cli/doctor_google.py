@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from trimaran.cli.finding import Finding
-from trimaran.errors import AttemptError, ConfigError
+from trimaran.cli.finding import Finding, judged
+from trimaran.errors import AttemptError
 from trimaran.providers import Endpoint, door_of, kind_of
 from trimaran.providers.google.access import source
 from trimaran.providers.google.cloud_run import CloudRunDoor
@@ -58,25 +58,7 @@ def not_configured(found: Endpoint) -> Finding:
 
 def check_google(found: Endpoint, wanted: set[str], environ: Mapping[str, str], limit_s: float) -> Finding:
     """One provider of Google's, within ``limit_s`` in all. ``wanted``: the models that the configuration names."""
-    start = time.monotonic()
-    check = _Check(found, wanted, limit_s)
-    try:
-        state, detail, todo = check.run()
-    except ConfigError as error:
-        state, detail, todo = "rejected", error.message, error.hint
-    except Exception as error:  # whatever http.client and ssl raise for a broken peer, one finding each
-        state, (detail, todo) = "unreachable", _fault(error, found)
-    return Finding(
-        provider=found.name,
-        state=state,
-        detail=detail,
-        todo=todo,
-        tried=found.tried,
-        credential=check.credential,
-        base_url=found.base_url,
-        elapsed_s=time.monotonic() - start,
-        warnings=(*found.warnings, *check.warnings),
-    )
+    return judged(found, _Check(found, wanted, limit_s), lambda error: ("unreachable", _fault(error, found)))
 
 
 class _Answer(msgspec.Struct, frozen=True):

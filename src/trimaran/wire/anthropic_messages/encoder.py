@@ -18,9 +18,9 @@ from trimaran.errors import MalformedAnswer
 from trimaran.types import Usage
 from trimaran.wire.anthropic_messages.answer import signature
 from trimaran.wire.anthropic_messages.usage import ORIGIN, stop_members, usage_json
+from trimaran.wire.block_encoder import BlockEncoder
 from trimaran.wire.call_ids import fitting_id
 from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import StreamEncoder
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -59,16 +59,14 @@ class _Type(msgspec.Struct, gc=False):
 _decode_type = msgspec.json.Decoder(_Type).decode
 
 
-class MessagesEncoder(StreamEncoder):
+class MessagesEncoder(BlockEncoder):
     """Writes one answer."""
 
     def __init__(self) -> None:
-        self._part: Part | None = None
-        self._at = -1
+        super().__init__()
         self._head = b""
         self._state: list[str] = []
         self._blocks = 0
-        self._waiting: dict[int, list[Event]] = {}
         self._called = False
         self._refusal: list[str] = []
         self._finished = Finished("")
@@ -98,10 +96,7 @@ class MessagesEncoder(StreamEncoder):
             self._part, self._at, self._head = Text(""), 0, _DELTA % (block, b"text_delta", b"text")
 
     def end(self) -> bytes:
-        out = [self._close()]
-        for events in self._waiting.values():
-            out += (*map(self._write, events), self._close())
-        self._waiting.clear()
+        out = self._last()
         stop, refusal = self._finished, "".join(self._refusal)
         delta = {
             "type": "message_delta",
@@ -123,30 +118,6 @@ class MessagesEncoder(StreamEncoder):
             "usage": usage_json(self._usage),
         }
         return b"event: message_start\ndata: %b\n\n" % _encode({"type": "message_start", "message": message})
-
-    def _content(self, event: Any) -> bytes:
-        """One event of a part: written, or kept back while another part is under way."""
-        if event.index != self._at:
-            waiting = self._waiting.get(event.index)
-            if waiting is not None:
-                waiting.append(event)
-                return b""
-            if type(event) is PartEnded:
-                return b""
-            if self._part is not None:
-                self._waiting[event.index] = [event]
-                return b""
-        if type(event) is not PartEnded:
-            return self._write(event)
-        return self._close() + self._next()
-
-    def _next(self) -> bytes:
-        """What was kept back for the part just ended."""
-        out: list[bytes] = []
-        while self._waiting and self._part is None:
-            events = self._waiting.pop(next(iter(self._waiting)))
-            out += map(self._write, events)
-        return b"".join(out)
 
     def _write(self, event: Any) -> bytes:
         """One event of the part under way, or of the next one."""

@@ -17,9 +17,9 @@ from trimaran.types import Usage
 from trimaran.wire.bedrock_converse.answer import reasoning_json, stop_fields
 from trimaran.wire.bedrock_converse.decoder import ConverseDecoder
 from trimaran.wire.bedrock_converse.usage import ORIGIN, stop_word, tier_json, usage_json
+from trimaran.wire.block_encoder import BlockEncoder
 from trimaran.wire.call_ids import fitting_id
 from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import StreamEncoder
 from trimaran.wire.event_stream import event as frame
 from trimaran.wire.events import (
     ArgumentsDelta,
@@ -50,20 +50,18 @@ _TAKERS: dict[type, type | tuple[type, ...]] = {
 }
 
 
-class ConverseEncoder(StreamEncoder):
+class ConverseEncoder(BlockEncoder):
     """Writes one answer. ``names_stop``: the client asked to be told which stop sequence ended it."""
 
     def __init__(self, *, names_stop: bool) -> None:
+        super().__init__()
         self._names_stop = names_stop
-        self._part: Part | None = None
-        self._at = -1
         self._begun = False
         """The block of the part under way has had its first event."""
         self._said = False
         """Arguments of the call under way have been written."""
         self._state: list[str] = []
         self._blocks = 0
-        self._waiting: dict[int, list[Event]] = {}
         self._called = False
         self._refused = False
         self._finished = Finished("")
@@ -91,10 +89,7 @@ class ConverseEncoder(StreamEncoder):
             self._part, self._at, self._begun = Text(""), 0, True
 
     def end(self) -> bytes:
-        out = [self._close()]
-        for events in self._waiting.values():
-            out += (*map(self._write, events), self._close())
-        self._waiting.clear()
+        out = self._last()
         stop = self._finished
         word = stop_word(stop.reason, called=self._called, refused=self._refused)
         out.append(
@@ -102,30 +97,6 @@ class ConverseEncoder(StreamEncoder):
         )
         told = {"usage": usage_json(self._usage), "metrics": {"latencyMs": 0}} | tier_json(self._tier)
         out.append(frame("metadata", _encode(told)))
-        return b"".join(out)
-
-    def _content(self, event: Any) -> bytes:
-        """One event of a part: written, or kept back while another part is under way."""
-        if event.index != self._at:
-            waiting = self._waiting.get(event.index)
-            if waiting is not None:
-                waiting.append(event)
-                return b""
-            if type(event) is PartEnded:
-                return b""
-            if self._part is not None:
-                self._waiting[event.index] = [event]
-                return b""
-        if type(event) is not PartEnded:
-            return self._write(event)
-        return self._close() + self._next()
-
-    def _next(self) -> bytes:
-        """What was kept back for the part just ended."""
-        out: list[bytes] = []
-        while self._waiting and self._part is None:
-            events = self._waiting.pop(next(iter(self._waiting)))
-            out += map(self._write, events)
         return b"".join(out)
 
     def _write(self, event: Any) -> bytes:
