@@ -55,6 +55,19 @@ class _File(msgspec.Struct):
     file_data: msgspec.Raw = _ABSENT
 
 
+class _Data(msgspec.Struct):
+    """What a part of Gemini's holds: its kind stands in a media type."""
+
+    mimeType: Any = None
+    mime_type: Any = None
+    data: msgspec.Raw = _ABSENT
+
+    @property
+    def kind(self) -> str:
+        """``image``, ``application``, ``video``."""
+        return str(self.mimeType or self.mime_type or "").partition("/")[0].lower()
+
+
 class _Part(msgspec.Struct):
     """A part of a turn, or a turn."""
 
@@ -72,11 +85,19 @@ class _Part(msgspec.Struct):
     image: msgspec.Raw = _ABSENT
     document: msgspec.Raw = _ABSENT
     video: msgspec.Raw = _ABSENT
+    parts: list[_Part] | None = None
+    """Of a turn of Gemini's, or of what a function gave."""
+    inlineData: _Data | None = None
+    inline_data: _Data | None = None
+    fileData: _Data | None = None
+    functionResponse: _Part | None = None
+    function_response: _Part | None = None
 
 
 class _Body(msgspec.Struct):
     messages: list[_Part] | None = None
     input: list[_Part] | str | None = None
+    contents: list[_Part] | None = None
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -89,7 +110,7 @@ def attachments(body: bytes) -> Attachments:
         read = _decode(body)
     except BAD_JSON:
         return Attachments(_mentioned(body))
-    turns = read.messages if read.messages is not None else read.input if isinstance(read.input, list) else []
+    turns = read.messages or read.contents or (read.input if isinstance(read.input, list) else [])
     pictures = picture_bytes = document_bytes = videos = 0
     for part in _parts(turns):
         if part.type in _PICTURES:
@@ -103,6 +124,13 @@ def attachments(body: bytes) -> Attachments:
         if part.document:
             document_bytes += _held(part.document)
         videos += bool(part.video)
+        held = part.inlineData or part.inline_data
+        if held is not None:
+            pictures += held.kind == "image"
+            picture_bytes += len(held.data) if held.kind == "image" else 0
+            document_bytes += len(held.data) if held.kind == "application" else 0
+        # Of what is only referred to nobody knows the length; other dialects' ``file_data`` is text of its own.
+        videos += (held is not None and held.kind == "video") or part.fileData is not None
     return Attachments(pictures, picture_bytes, document_bytes, videos)
 
 
@@ -123,6 +151,11 @@ def _parts(turns: list[_Part]) -> Iterator[_Part]:
             yield from _parts(part.content)
         if part.toolResult is not None:
             yield from _parts([part.toolResult])
+        if part.parts is not None:
+            yield from _parts(part.parts)
+        given = part.functionResponse or part.function_response
+        if given is not None:
+            yield from _parts([given])
         if isinstance(part.output, list):
             yield from _parts(part.output)
         elif isinstance(part.output, _Part):

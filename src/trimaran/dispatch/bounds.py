@@ -25,6 +25,7 @@ from trimaran.dispatch.converse_bounds import (
     converse_is_bounded,
     converse_tier,
 )
+from trimaran.dispatch.gemini_bounds import GEMINI_LOOKED_AT, GEMINI_PLAIN, gemini_is_bounded
 from trimaran.dispatch.hosted_tools import NO_TOOLS, Hosted, hosted_tools
 from trimaran.providers import PROVIDERS
 from trimaran.types import Target, feature_mask
@@ -76,7 +77,7 @@ _PLAIN = frozenset(
         "guided_grammar", "structured_outputs", "cache_salt", "chat_template_kwargs", "enable_thinking",
         "safe_prompt", "random_seed", "do_sample", "request_id",
     }
-) | CONVERSE_PLAIN
+) | CONVERSE_PLAIN | GEMINI_PLAIN
 # fmt: on
 """Members that change nothing of what is billed, or that the envelope tells: of the dialects, of vLLM and of other
 servers that are often met."""
@@ -92,6 +93,7 @@ _LOOKED_AT = frozenset(
         "web_search_options",
     }
 )
+_GEMINI = "gemini.generate"
 _ABOUT_PRICES = ("service_tier", "serviceTier", "speed", "inference_geo")
 
 _TIERS = {"fast": "priority", "standard_only": "standard"}
@@ -227,11 +229,16 @@ class Bounds:
     def _tools(self, envelope: Envelope) -> Hosted | None:
         """What hosted tools can do; ``None`` also where another member of the request has no bound."""
         members = envelope.members
+        gemini = envelope.dialect == _GEMINI
         for name, raw in members.items():
             if name in _PLAIN or bytes(raw) == b"null":
                 continue
-            if name in CONVERSE_LOOKED_AT:
+            if name in CONVERSE_LOOKED_AT and not gemini:
                 if not converse_is_bounded(name, raw):
+                    return None
+                continue
+            if gemini and name in GEMINI_LOOKED_AT:
+                if not gemini_is_bounded(name, raw):
                     return None
                 continue
             if name not in _LOOKED_AT:
@@ -244,7 +251,7 @@ class Bounds:
                 # A summary is written in a turn of its own.
                 return None
         tools_raw = members.get("tools")
-        if tools_raw is None:
+        if tools_raw is None or gemini:
             return NO_TOOLS
         if "max_tool_calls" in members:
             tools = hosted_tools(tools_raw, members["max_tool_calls"])
@@ -293,7 +300,10 @@ class Bounds:
                 _decode_text(envelope.members.get(name, b"null")) or ""
                 for name in ("service_tier", "speed", "inference_geo")
             )
-            tier = tier or converse_tier(envelope.members) or ""
+            if envelope.dialect == _GEMINI:
+                tier = tier or _decode_text(envelope.members.get("serviceTier", b"null")) or ""
+            else:
+                tier = tier or converse_tier(envelope.members) or ""
         except BAD_JSON:
             return None
         if place not in ("", "global"):
