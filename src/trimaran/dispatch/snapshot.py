@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -100,6 +101,9 @@ def _behind_wildcard(snapshot: Snapshot, model: str) -> Target | None:
     if template is None or _UPSTREAM_NAME.fullmatch(upstream) is None:
         return None
     configured = snapshot.targets.get(f"{template.provider}/{upstream}")
+    if configured is None and "{" in urlsplit(template.base_url).netloc:
+        # The name would become a part of the host: only the operator's own say where a credential is sent.
+        return None
     return configured or _concrete(template, upstream, snapshot.day)
 
 

@@ -4,6 +4,7 @@ know. Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -29,6 +30,9 @@ DIALECTS_OF: dict[str, tuple[str, ...]] = {
 _PROMPTED = ("score_prompt", "huggingface")
 _NAMED = ("openai", "triton")
 """Containers whose bodies or paths name a model."""
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+"""One label of a host: a name with more in it would lead somewhere else, and the credential with it."""
+_NOBODY = "no-such-endpoint.invalid"
 _PAGES = ("ml.azure.com", "ai.azure.com", "portal.azure.com")
 
 
@@ -38,7 +42,7 @@ def online_target(template: Target, upstream: str, written: OnlineEndpointConfig
         template,
         id=f"{template.provider}/{upstream}",
         upstream_model=upstream,
-        base_url=template.base_url.replace("{endpoint}", upstream.lower()),
+        base_url=template.base_url.replace("{endpoint}", upstream.lower() if _NAME.fullmatch(upstream) else _NOBODY),
     )
     if written is None:
         return target
