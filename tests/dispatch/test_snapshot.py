@@ -399,3 +399,13 @@ providers: {openai: {prices: {own: {input: 1 USD/1M, output: 1 USD/1M}}}}
 """
     (warning,) = served(text).warnings
     assert warning.startswith("models.a: the price of openai/no-such-model is unknown, so it is never the cheapest")
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost:6000/x", "evil.example.com/x", "127.0.0.1:9/x", "somebodys-endpoint", "a@b"]
+)
+def test_a_clients_name_never_says_which_host_is_asked(name: str) -> None:
+    snapshot = served("providers: {azure_ml: {region: westeurope, api_key: '${K}'}}", {"K": "key"})
+    assert "azure_ml" in snapshot.wildcards
+    with pytest.raises(UnknownModel):
+        resolve(snapshot, f"azure_ml/{name}")
