@@ -92,7 +92,19 @@ def test_pictures_count_by_themselves_and_their_bytes_do_not(spelling: tuple[str
         {"inlineData": {"mimeType": "application/pdf", "data": "QUJD"}},
         {"inlineData": {"mimeType": "video/mp4", "data": "QUJD"}},
         {"fileData": {"mimeType": "video/mp4", "fileUri": "https://v.example/x"}},
+        {"fileData": {"fileUri": "https://v.example/x"}},
+        {"fileData": {"mimeType": "text/plain", "fileUri": "gs://b/x"}},
+        {"file_data": {"mime_type": "audio/mp3", "file_uri": "gs://b/x"}},
     ],
 )
 def test_what_has_no_known_length_may_fill_the_context(part: dict[str, Any]) -> None:
     assert BOUNDS.tokens(asked(part), asked(part).body) == 1_000_000 + 10
+
+
+def test_a_name_written_with_escapes_is_the_same_name() -> None:
+    body = b'{"contents":[{"parts":[{"file\\u0044ata":{"fileUri":"gs://b/x"}}]}],"generationConfig":{"maxOutputTokens":10}}'
+    envelope = DIALECTS["gemini.generate"].read(body, b"/v1beta/models/chat:generateContent")
+    assert BOUNDS.tokens(envelope, body) == 1_000_000 + 10
+    # Escapes in what is said are no names.
+    plain = asked({"text": "\u00fcber alles"})
+    assert inputs(plain) == len(plain.body)

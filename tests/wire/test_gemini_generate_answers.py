@@ -165,6 +165,7 @@ def test_every_word_of_googles_is_known_or_keeps_its_spelling() -> None:
 
 MALFORMED: list[dict[str, Any]] = [
     {},
+    {"candidates": [{"content": {"role": "model", "parts": [{"text": "a"}]}}]},
     {"candidates": []},
     {"candidates": [whole()["candidates"][0], whole()["candidates"][0]]},
     whole({"inlineData": {"mimeType": "image/png", "data": "AA=="}}),

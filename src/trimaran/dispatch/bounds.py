@@ -25,7 +25,7 @@ from trimaran.dispatch.converse_bounds import (
     converse_is_bounded,
     converse_tier,
 )
-from trimaran.dispatch.gemini_bounds import GEMINI_LOOKED_AT, GEMINI_PLAIN, gemini_is_bounded
+from trimaran.dispatch.gemini_bounds import GEMINI_LOOKED_AT, GEMINI_PLAIN, gemini_is_bounded, gemini_refers
 from trimaran.dispatch.hosted_tools import NO_TOOLS, Hosted, hosted_tools
 from trimaran.providers import PROVIDERS
 from trimaran.types import Target, feature_mask
@@ -190,8 +190,10 @@ class Bounds:
 
     def _is_plain(self, envelope: Envelope) -> bool:
         """Whether the body's length and the limit on output say all."""
-        return not (envelope.needs & _UNUSUAL or envelope.stateful or self._always_searches) and _PLAIN.issuperset(
-            envelope.members
+        return (
+            not (envelope.needs & _UNUSUAL or envelope.stateful or self._always_searches)
+            and _PLAIN.issuperset(envelope.members)
+            and not _refers(envelope)
         )
 
     # Tokens
@@ -216,7 +218,7 @@ class Bounds:
         if self._always_searches:
             searches += 1
             inputs += self._context
-        if needs & _DOCUMENTS or envelope.stateful or self._holds_video(envelope):
+        if needs & _DOCUMENTS or envelope.stateful or _refers(envelope) or self._holds_video(envelope):
             # All of it stands in the model's context.
             inputs = max(inputs, self._context)
         if tools.turns > 1:
@@ -332,3 +334,8 @@ class Bounds:
         if rates is None:
             rates = self._by_asked[key] = dearest_rates(self._price, services, audio=audio)
         return rates
+
+
+def _refers(envelope: Envelope) -> bool:
+    """Whether the body only refers to a part of what is read."""
+    return envelope.dialect == _GEMINI and gemini_refers(bytes(envelope.members.get("contents", b"")))

@@ -7,13 +7,14 @@ cached beforehand stands in the model's context.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from trimaran.wire.members import BAD_JSON
 
-__all__ = ["GEMINI_LOOKED_AT", "GEMINI_PLAIN", "gemini_is_bounded"]
+__all__ = ["GEMINI_LOOKED_AT", "GEMINI_PLAIN", "gemini_is_bounded", "gemini_refers"]
 
 GEMINI_PLAIN = frozenset(
     {
@@ -42,6 +43,17 @@ _MODALITIES = ("responseModalities", "response_modalities")
 
 _decode_config = msgspec.json.Decoder(dict[str, Any] | None).decode
 _decode_tools = msgspec.json.Decoder(list[dict[str, msgspec.Raw]] | dict[str, msgspec.Raw] | None).decode
+
+
+_REFERS = re.compile(rb'"(?:fileData|file_data|fileUri|file_uri)"').search
+_ESCAPED_NAME = re.compile(rb'\\u[0-9a-fA-F]{4}[^"]{0,80}"\s*:').search
+"""A member's name may be written with escapes, and is the same name then."""
+
+
+def gemini_refers(contents: bytes) -> bool:
+    """Whether turns may refer to something whose length is not in them: a film on the web, a file of the client's. A hit too
+    many only widens a bound."""
+    return _REFERS(contents) is not None or (b"\\u" in contents and _ESCAPED_NAME(contents) is not None)
 
 
 def gemini_is_bounded(name: str, raw: msgspec.Raw) -> bool:

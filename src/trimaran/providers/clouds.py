@@ -92,6 +92,7 @@ CLOUDS: dict[str, Cloud] = {
         said="Azure",
         access=azure.access_of,
         settings=azure.azure_settings,
+        identified=lambda settings: [name for name in ("tenant_id", "client_id") if getattr(settings, name)],
         tried=azure.EVIDENCE,
         evident=azure.evident_here,
         placed=azure.placed,

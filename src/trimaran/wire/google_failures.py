@@ -107,6 +107,7 @@ _BY_SENTENCE: tuple[tuple[str, type[AttemptError], str], ...] = (
 """By a part of the sentence, in lower case: what it means, and what mends it."""
 _STALE = ("publisher model",)
 """Marks that count only beside a 404."""
+_OPERATORS = (CredentialRejected, TargetNotFound)
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
 
@@ -165,8 +166,13 @@ def _meaning(complaint: Complaint) -> tuple[type[AttemptError] | None, str]:
         return None, ""
     sentence = complaint.message.lower()
     for mark, kind, hint in _BY_SENTENCE:
-        if mark in sentence and (mark not in _STALE or complaint.status == 404):
-            return kind, hint
+        at = sentence.find(mark)
+        if at < 0 or (mark in _STALE and complaint.status != 404):
+            continue
+        if at > 0 and complaint.type == "INVALID_ARGUMENT" and kind in _OPERATORS:
+            # Google quotes what it does not understand: those may be a client's words, and would be held against the target.
+            continue
+        return kind, hint
     return None, ""
 
 

@@ -134,6 +134,8 @@ _BY_WORDS: tuple[tuple[str, _Meaning], ...] = (
 )
 """By words in the sentence, in lower case. The first that are found count."""
 
+_ABOUT_REQUEST = "invalid_request_error"
+
 _QUOTA = (
     "raise the tokens per minute of the deployment (`az cognitiveservices account deployment list`), or ask for quota: "
     "https://aka.ms/oai/quotaincrease"
@@ -171,7 +173,7 @@ class RefusalReader:
         waiting = retry_after(headers)
         if status == 429:
             return self._busy(complaint.message, waiting)
-        meaning = self._meaning(status, complaint.code, complaint.message)
+        meaning = self._meaning(status, complaint.code, complaint.type, complaint.message)
         if meaning is None:
             error = self._dialect.read_error(
                 status,
@@ -193,13 +195,14 @@ class RefusalReader:
             error.lasting = meaning.lasting
         return error
 
-    def _meaning(self, status: int, code: str, message: str) -> _Meaning | None:
+    def _meaning(self, status: int, code: str, kind: str, message: str) -> _Meaning | None:
         found = _BY_CODE.get(code.lower())
         if found is not None:
             return found
         words = message.lower()
         for mark, meaning in _BY_WORDS:
-            if mark in words:
+            # A refusal of the request quotes it: those may be a client's words, and would be held against the target.
+            if mark in words and (kind != _ABOUT_REQUEST or status != 400 or meaning in (_VERSION, _OPERATION)):
                 return meaning
         if status == 401:
             return _TOKEN if "token" in words else _KEY if "key" in words else None

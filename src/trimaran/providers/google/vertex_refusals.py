@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from trimaran.errors import AttemptError, CredentialRejected, TargetNotFound
+from trimaran.errors import AttemptError, CredentialRejected, Rejected, TargetNotFound
 from trimaran.providers.door import Headers
 from trimaran.types import Target
 from trimaran.wire.google_failures import google_error
@@ -22,6 +22,9 @@ __all__ = ["vertex_refusal"]
 
 _PASSES = ("gemini.", "vertex.")
 """Clients of these dialects are shown a refusal as Google wrote it."""
+
+_FILES = ("storage.objects", "permission to access the file", "cloud storage")
+"""What a 403 speaks of that is about a file of the client's, and not about who asks."""
 
 
 def vertex_refusal(target: Target, dialect: str, status: int, headers: Headers, body: bytes) -> AttemptError | None:
@@ -70,6 +73,8 @@ def _explained(target: Target, status: int, told: dict[str, Any]) -> tuple[type[
     message = " ".join(str(told.get("message", "")).split())
     reason, about = _info(told)
     words = message.lower()
+    if status == 403 and any(mark in words for mark in _FILES):
+        return Rejected, f"a file that the request names may not be read: {message[:300]}"
     if status == 403:
         return CredentialRejected, _forbidden(project, location, target, reason, about, words, message)
     if status == 404 and ("publisher model" in words or "/models/" in words):

@@ -165,6 +165,8 @@ def decode_answer(dialect: Dialect, body: bytes) -> Answer:
     first = wire.candidates[0]
     if (first.finishReason or "") in BROKEN:
         raise broken(first)
+    if not first.finishReason:
+        raise MalformedAnswer("the answer has no finish reason: nobody knows whether it is whole")
     id = wire.responseId or f"resp_{hashlib.blake2b(body, digest_size=12).hexdigest()}"
     parts: list[Part] = []
     for place, raw in enumerate(_parts(first)):
