@@ -444,3 +444,16 @@ def test_the_sdk_hears_an_error_inside_a_stream(google_sdk: GoogleClient) -> Non
     with pytest.raises(google_errors.ServerError) as caught:
         next(chunks)
     assert (caught.value.code, caught.value.status, caught.value.message) == (502, "INTERNAL", "the stream broke off")
+
+
+@pytest.mark.parametrize(("model", "searches"), [("gemini-2.5-flash", 1), ("gemini-3-pro-preview", 2), ("", 2)])
+def test_searches_on_the_web_are_counted_as_they_are_charged(model: str, searches: int) -> None:
+    answer = whole({"text": "a"}) | {"modelVersion": model}
+    answer["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["x", "y"]}
+    answer["usageMetadata"] = {"promptTokenCount": 5, "candidatesTokenCount": 3}
+    assert decoded(answer).usage.web_searches == searches
+    body = json.dumps(answer).encode()
+    assert GEMINI.inspect(body)[0].web_searches == searches
+    for decoder in (GEMINI.stream_decoder(), GEMINI.pass_relay(None)._decoder):
+        reports = [event for event in decoder.decode(b"", body) if isinstance(event, UsageReport)]
+        assert [report.usage.web_searches for report in reports] == [searches]

@@ -74,6 +74,9 @@ def test_a_key_file_tells_the_project_of_its_account(nowhere: dict[str, str], tm
     path.write_text(json.dumps({"type": "service_account", "project_id": "file-project"}))
     assert found(nowhere | {"GOOGLE_APPLICATION_CREDENTIALS": str(path)}).facts["project"] == "file-project"
     assert found(nowhere, credentials_file=str(path)).facts["project"] == "file-project"
+    # A provider's own file is another account than the environment's.
+    elsewhere = nowhere | {"GOOGLE_CLOUD_PROJECT": "env-project"}
+    assert found(elsewhere, credentials_file=str(path)).facts["project"] == "file-project"
 
 
 @pytest.mark.parametrize(

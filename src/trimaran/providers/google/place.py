@@ -59,6 +59,10 @@ def project_of(configured: str, file: str, environ: Mapping[str, str], *, settin
     if configured:
         return Named(configured, setting)
     tried = [setting]
+    own = key_file(file).get("project_id") if file else None
+    if own and isinstance(own, str):
+        # Another account than the environment's is meant, with a project of its own.
+        return Named(own, file, (*tried, file))
     for variable in PROJECT_VARIABLES:
         tried.append(variable)
         if text := environ.get(variable, "").strip():

@@ -11,6 +11,7 @@ An answer without any part is written with an empty text: the SDK's chats forget
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -109,6 +110,12 @@ class Logprobs(msgspec.Struct, gc=False):
     topCandidates: list[_Alternatives] | None = None
 
 
+class Grounding(msgspec.Struct, gc=False):
+    """``groundingMetadata``: what the provider looked up on the web for the answer."""
+
+    webSearchQueries: list[Any] | None = None
+
+
 class Candidate(msgspec.Struct):
     """One answer, or a piece of one."""
 
@@ -117,6 +124,7 @@ class Candidate(msgspec.Struct):
     finishMessage: str | None = None
     index: int = 0
     logprobsResult: Logprobs | None = None
+    groundingMetadata: Grounding | None = None
 
 
 class Feedback(msgspec.Struct, gc=False):
@@ -137,16 +145,39 @@ class Response(msgspec.Struct):
     error: Any = None
 
 
+_ONCE = re.compile(r"gemini-[12](?:\.|-|$)")
 _decode_response = msgspec.json.Decoder(Response).decode
 _decode_part = msgspec.json.Decoder(WirePart).decode
 _decode_kinds = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def searches_of(wire: Response) -> int:
+    """Searches on the web that are charged: up to Gemini 2.5 one for each prompt that any was made for, later each one
+    (https://ai.google.dev/gemini-api/docs/pricing, as the price table carries it)."""
+    queries = [
+        query
+        for candidate in wire.candidates or ()
+        if candidate.groundingMetadata is not None
+        for query in candidate.groundingMetadata.webSearchQueries or ()
+    ]
+    once = _ONCE.search(wire.modelVersion or "") is not None
+    return min(1, len(queries)) if once else len(queries)
+
+
+def counted(wire: Response) -> Usage | None:
+    """Usage with the searches."""
+    if wire.usageMetadata is None:
+        return None
+    usage = neutral_usage(wire.usageMetadata)
+    usage.web_searches = searches_of(wire)
+    return usage
 
 
 def inspect_answer(dialect: Dialect, body: bytes) -> tuple[Usage | None, str, str]:
     """Usage, neutral finish reason and neutral service tier of an answer that passes. A blocked prompt passes, too: the
     client's own library tells it apart."""
     wire = _read(dialect, body)
-    usage = None if wire.usageMetadata is None else neutral_usage(wire.usageMetadata)
+    usage = counted(wire)
     tier = neutral_tier(wire.usageMetadata)
     if not wire.candidates:
         return usage, "content_filter", tier
@@ -177,7 +208,7 @@ def decode_answer(dialect: Dialect, body: bytes) -> Answer:
         model=wire.modelVersion or "",
         parts=parts,
         finish_reason=neutral_finish(first.finishReason or "", called=called),
-        usage=None if wire.usageMetadata is None else neutral_usage(wire.usageMetadata),
+        usage=counted(wire),
         logprobs=entries(first.logprobsResult),
         service_tier=neutral_tier(wire.usageMetadata),
     )

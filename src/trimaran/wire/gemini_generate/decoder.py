@@ -41,6 +41,7 @@ from trimaran.wire.gemini_generate.answer import (
     call_of,
     entries,
     foreign_kind,
+    searches_of,
     signature_of,
 )
 from trimaran.wire.gemini_generate.signatures import EMPTY_TEXT, on_call
@@ -61,6 +62,7 @@ class _Decoder(StreamDecoder):
         self._started = False
         self._id = ""
         self._tier = ""
+        self._searches = 0
 
     def _chunk(self, data: bytes) -> Response:
         chunk: Response = decode_json(_decode_chunk, data, _WHAT)
@@ -80,7 +82,10 @@ class _Decoder(StreamDecoder):
         if (tier := neutral_tier(usage)) and tier != self._tier:
             self._tier = tier
             events.append(ServiceTier(tier))
-        events.append(UsageReport(neutral_usage(usage), alone=not chunk.candidates))
+        told = neutral_usage(usage)
+        # The list of searches stands in one of the chunks, mostly the last.
+        told.web_searches = self._searches = max(self._searches, searches_of(chunk))
+        events.append(UsageReport(told, alone=not chunk.candidates))
 
 
 class GeminiDecoder(_Decoder):
