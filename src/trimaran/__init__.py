@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trimaran.dispatch.library import AsyncRouter, MultiCloudRouter, Router
+    from trimaran.dispatch.blocking import MultiCloudRouter, Router
+    from trimaran.dispatch.library import AsyncRouter
     from trimaran.dispatch.result import Result
 
 __all__ = ["AsyncRouter", "MultiCloudRouter", "Result", "Router", "__version__"]
@@ -17,9 +18,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AsyncRouter": "trimaran.dispatch.library",
-    "MultiCloudRouter": "trimaran.dispatch.library",
+    "MultiCloudRouter": "trimaran.dispatch.blocking",
     "Result": "trimaran.dispatch.result",
-    "Router": "trimaran.dispatch.library",
+    "Router": "trimaran.dispatch.blocking",
 }
 
 

@@ -10,7 +10,8 @@ import yaml
 
 from trimaran.cli.init import template
 from trimaran.config import load_text
-from trimaran.dispatch.snapshot import build_snapshot, resolve
+from trimaran.dispatch.lookup import resolve
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.providers import PROVIDERS
 from trimaran.types import Snapshot
 

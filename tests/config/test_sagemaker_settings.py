@@ -8,7 +8,8 @@ import pytest
 
 from trimaran.config import Config, load_mapping, load_text
 from trimaran.control.capacity import counted, stated_capacity
-from trimaran.dispatch.snapshot import build_snapshot, resolve
+from trimaran.dispatch.lookup import resolve
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.errors import ConfigError
 from trimaran.types import Snapshot, Target
 

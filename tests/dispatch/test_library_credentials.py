@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from trimaran.dispatch.library import AsyncRouter, Router
+from trimaran.dispatch.blocking import Router
+from trimaran.dispatch.library import AsyncRouter
 from trimaran.errors import TrimaranError
 from trimaran.testing import SimulatedProvider
 from trimaran.testing.aws import AwsAccount, AwsCredential

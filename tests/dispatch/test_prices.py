@@ -8,8 +8,9 @@ import pytest
 
 from trimaran.catalog import next_price_change, token_price
 from trimaran.config import Config, load_text
+from trimaran.dispatch.lookup import resolve
 from trimaran.dispatch.prices import next_change_ns
-from trimaran.dispatch.snapshot import build_snapshot, resolve
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.errors import ConfigError
 from trimaran.types import PriceTier, TokenPrice
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from trimaran.catalog import capabilities, token_price
 from trimaran.config import load, load_text
-from trimaran.dispatch.snapshot import build_snapshot, refuse_loop, resolve
+from trimaran.dispatch.lookup import refuse_loop, resolve
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.errors import ConfigError, UnknownModel
 from trimaran.providers import PROVIDERS
 from trimaran.types import Capabilities, Limits, ServerLimits, Slo, Snapshot

@@ -13,7 +13,8 @@ import pytest
 
 from trimaran.cli.app import app
 from trimaran.config import load
-from trimaran.dispatch.snapshot import build_snapshot, resolve
+from trimaran.dispatch.lookup import resolve
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.providers import PROVIDERS
 from trimaran.testing import Behaviour, SimulatedProvider
 

@@ -14,7 +14,8 @@ import msgspec
 from trimaran.cli.output import next_step, note, print_json, print_table
 from trimaran.cli.serve import make_private
 from trimaran.config import load
-from trimaran.dispatch.library import Router, RouterSettings
+from trimaran.dispatch.blocking import Router
+from trimaran.dispatch.library import RouterSettings
 from trimaran.dispatch.result import Result
 from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.errors import ConfigError

@@ -15,7 +15,8 @@ from trimaran.cli.output import FAILED, next_step, note, print_json, print_table
 from trimaran.cli.serve import keys_path
 from trimaran.config import load
 from trimaran.dispatch.identities import refuse_exposure
-from trimaran.dispatch.snapshot import build_snapshot, refuse_loop
+from trimaran.dispatch.lookup import refuse_loop
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.errors import ConfigError
 from trimaran.ledger.keys import read_keys
 from trimaran.types import Snapshot

@@ -19,8 +19,9 @@ from trimaran.control.alerts import Alerts
 from trimaran.control.capacity import CapacityRecorder, counted, stated_capacity
 from trimaran.control.upkeep import SharedUpkeep
 from trimaran.dispatch.identities import identities, refuse_exposure
+from trimaran.dispatch.lookup import refuse_loop
 from trimaran.dispatch.prices import next_change_ns, today
-from trimaran.dispatch.snapshot import build_snapshot, refuse_loop
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.errors import LedgerError, StartError
 from trimaran.ledger import CapacityUsed, Ingestor, Store
 from trimaran.ledger.database import check_driver

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from trimaran.dispatch.bounds import Bounds
-from trimaran.dispatch.snapshot import resolve
+from trimaran.dispatch.lookup import resolve
 from trimaran.providers import Door, Signer, Vault, default_headers, door_of, signer
 from trimaran.routing import Policy, build_policy
 from trimaran.types import Limits, ModelPolicy, Snapshot, Target

@@ -2,30 +2,27 @@
 
 The configuration knew only shapes; here every name meets its registry, and a name that is unknown is reported with its
 ``file:line``, the closest known one and the list. All problems are found before any is raised. The result is immutable;
-:func:`resolve` answers for a public model what stands behind it, wildcards included, and is the only reader of both.
+:mod:`.lookup` answers for a public model what stands behind it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 import msgspec
 
-from trimaran.catalog import known_providers_of, overridden
+from trimaran.catalog import overridden
 from trimaran.config import (
     CapabilitiesConfig,
     Config,
     ProviderConfig,
-    ServerConfig,
     closest,
     combined,
     dotted,
-    is_loopback,
     quote,
 )
 from trimaran.dispatch.identities import identities
+from trimaran.dispatch.lookup import concrete, resolve
 from trimaran.dispatch.prices import in_force, today
 from trimaran.errors import ConfigError, UnknownModel
 from trimaran.ledger.keys import KeyRow
@@ -44,15 +41,10 @@ from trimaran.routing import STRATEGIES
 from trimaran.types import Identity, ModelPolicy, Slo, Snapshot, Target
 from trimaran.wire import DIALECTS
 
-__all__ = ["build_snapshot", "refuse_loop", "resolve"]
+__all__ = ["build_snapshot"]
 
 AUTO = "auto"
 """The model that is served without a configuration: the fastest of each provider's default models."""
-
-_UPSTREAM_NAME = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,199}")
-"""What a client may ask for behind a wildcard: as strict as a configured target's name, so that a log can hold it."""
-
-_NAMES_SHOWN = 20
 
 
 def build_snapshot(
@@ -67,66 +59,6 @@ def build_snapshot(
     as ``provider/*``, its default model takes part in ``auto``, and a model's bare name finds its provider.
     """
     return _Builder(config, environ, today() if day is None else day).build(version, stored)
-
-
-def resolve(snapshot: Snapshot, model: str) -> tuple[ModelPolicy, list[Target]]:
-    """How a public model is served, and its targets in the user's order. Raises :class:`UnknownModel`."""
-    policy = snapshot.models.get(model)
-    if policy is not None:
-        return policy, [snapshot.targets[name] for name in policy.targets]
-    target = _behind_wildcard(snapshot, model)
-    if target is None:
-        raise UnknownModel(f"model {quote(model)} is not served here; {_served(snapshot)}", field="model")
-    return ModelPolicy(model, "fastest", (target.id,), snapshot.default_limits), [target]
-
-
-def refuse_loop(snapshot: Snapshot, server: ServerConfig) -> None:
-    """Raise :class:`ConfigError` when a target is this gateway itself, as ``trimaran env`` in the same shell causes."""
-    own = f":{server.port}"
-    for target in (*snapshot.targets.values(), *snapshot.wildcards.values()):
-        host, separator, port = target.base_url.partition("://")[2].partition("/")[0].rpartition(":")
-        if separator and f":{port}" == own and (is_loopback(host.strip("[]")) or host == server.host):
-            raise ConfigError(
-                f"{target.provider} is reached at {target.base_url}, which is this gateway itself",
-                where=f"{target.provider.upper()}_BASE_URL or providers.{target.provider}.base_url",
-                hint="unset the variable in the shell that runs the gateway",
-            )
-
-
-def _behind_wildcard(snapshot: Snapshot, model: str) -> Target | None:
-    prefix, separator, upstream = model.partition("/")
-    template = snapshot.wildcards.get(prefix) if separator else None
-    if template is None and snapshot.bare_names and len(model) <= 200:
-        template, upstream = _home_of(snapshot, model), model
-    if template is None or _UPSTREAM_NAME.fullmatch(upstream) is None:
-        return None
-    configured = snapshot.targets.get(f"{template.provider}/{upstream}")
-    if configured is None and "{" in urlsplit(template.base_url).netloc:
-        # The name would become a part of the host: only the operator's own say where a credential is sent.
-        return None
-    return configured or _concrete(template, upstream, snapshot.day)
-
-
-def _home_of(snapshot: Snapshot, model: str) -> Target | None:
-    for price_provider in known_providers_of(model):
-        for template in snapshot.wildcards.values():
-            row = PROVIDERS.get(template.kind)
-            if row is not None and row.price_provider == price_provider and kind_of(row.name).sells(model):
-                return template
-    return None
-
-
-def _concrete(template: Target, upstream: str, day: str) -> Target:
-    """The target of one model behind a template, with what is known of it."""
-    return kind_of(template.kind).target(template, upstream, day or None)
-
-
-def _served(snapshot: Snapshot) -> str:
-    names = sorted([*snapshot.models, *(f"{prefix}/<model>" for prefix in snapshot.wildcards)])
-    if not names:
-        return "no model is: no provider's credential was found"
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return "served: " + ", ".join(names[:_NAMES_SHOWN]) + more
 
 
 class _Builder:
@@ -254,7 +186,7 @@ class _Builder:
             return None
         target = self._targets.get(text)
         if target is None:
-            self._targets[text] = target = _concrete(template, upstream, self._day)
+            self._targets[text] = target = concrete(template, upstream, self._day)
             self._check_name(template, upstream, path)
         return target
 
@@ -313,11 +245,11 @@ class _Builder:
                 continue
             for upstream, capable in provider.capabilities.items():
                 where = self._config.where("providers", name, "capabilities", upstream)
-                target = self._targets.get(f"{name}/{upstream}") or _concrete(template, upstream, self._day)
+                target = self._targets.get(f"{name}/{upstream}") or concrete(template, upstream, self._day)
                 self._targets[target.id] = _capable(target, template, capable, where)
             for upstream, stated in provider.prices.items():
                 where = self._config.where("providers", name, "prices", upstream)
-                target = self._targets.get(f"{name}/{upstream}") or _concrete(template, upstream, self._day)
+                target = self._targets.get(f"{name}/{upstream}") or concrete(template, upstream, self._day)
                 price = in_force(stated, self._day, where) or target.price
                 self._targets[target.id] = msgspec.structs.replace(target, price=price)
 

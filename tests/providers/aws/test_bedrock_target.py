@@ -7,7 +7,8 @@ import json
 import pytest
 
 from trimaran.config import load_text
-from trimaran.dispatch.snapshot import build_snapshot, resolve
+from trimaran.dispatch.lookup import resolve
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.errors import ConfigError, UnsupportedFeature
 from trimaran.providers.aws.bedrock_target import CONVERSE, bedrock_dialects, bedrock_target, check_bedrock_target
 from trimaran.types import Snapshot, Target

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from trimaran.config import load
-from trimaran.dispatch.snapshot import build_snapshot, resolve
+from trimaran.dispatch.lookup import resolve
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.errors import (
     AttemptError,
     ConfigError,

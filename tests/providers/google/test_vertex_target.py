@@ -8,7 +8,8 @@ import pytest
 
 from trimaran.catalog import token_price
 from trimaran.config import load_mapping, load_text
-from trimaran.dispatch.snapshot import build_snapshot, resolve
+from trimaran.dispatch.lookup import resolve
+from trimaran.dispatch.snapshot import build_snapshot
 from trimaran.errors import ConfigError
 from trimaran.providers.google.vertex_target import published, vertex_price
 from trimaran.types import Snapshot, Target
