@@ -84,8 +84,8 @@ def _fault(name: str, **more: object) -> Behaviour:
 
 
 AT_ONCE = (0.0, 0.5)
-TWICE = {"aa": (0.09, 1.5), "ab": AT_ONCE}
-"""A pause of 0.1 to 0.2 s, seen by a tick of 0.1 s, on a machine that may be busy; then elsewhere at once."""
+TWICE = {"aa": (0.09, 0.8), "ab": AT_ONCE}
+"""A pause of 0.1 to 0.2 s, seen by a tick of 0.1 s, then elsewhere at once."""
 IN_BAND = {
     "openai.chat": (
         "a!target_server_error a!target_server_error b",

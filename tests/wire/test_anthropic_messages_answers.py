@@ -23,8 +23,8 @@ from trimaran.wire.conversation import (
     Tool,
     ToolCall,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import Answer
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import unwrap_state, wrap_state
 
 MESSAGES = AnthropicMessages()

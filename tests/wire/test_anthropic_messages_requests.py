@@ -33,7 +33,7 @@ from trimaran.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import wrap_state
 
 MESSAGES = AnthropicMessages()

@@ -36,10 +36,10 @@ from trimaran.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.effort import budget_of, effort_of
 from trimaran.wire.events import Answer, Event
 from trimaran.wire.fold import fold
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.sse import EventFramer, parse_event
 from trimaran.wire.state import unwrap_state, wrap_state
 

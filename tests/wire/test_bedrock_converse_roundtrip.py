@@ -19,7 +19,7 @@ from trimaran.testing.dialect import Request
 from trimaran.types import Capabilities, Target
 from trimaran.wire.bedrock_converse import BedrockConverse
 from trimaran.wire.conversation import ChatRequest, Document, Image, Notes, Part, Reasoning, ToolCall, ToolResult
-from trimaran.wire.dialect import Refusals
+from trimaran.wire.refusals import Refusals
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conversations import chat_requests

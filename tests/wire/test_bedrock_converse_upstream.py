@@ -31,7 +31,7 @@ from trimaran.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
+from trimaran.wire.refusals import Refusals
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bedrock_judge import faults, serialized

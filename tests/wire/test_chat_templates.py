@@ -12,7 +12,7 @@ from trimaran.errors import UnsupportedFeature
 from trimaran.types import Target
 from trimaran.wire.chat_templates import TEMPLATES, ChatTemplate, is_end, prompt, template_of, without_end
 from trimaran.wire.conversation import ChatRequest, Image, Message, Notes, Part, Reasoning, Text, ToolCall, ToolResult
-from trimaran.wire.dialect import Refusals
+from trimaran.wire.refusals import Refusals
 
 TARGET = Target("sagemaker/x", "sagemaker", "x", ("huggingface.generate",), "http://t")
 

@@ -23,7 +23,6 @@ from trimaran.types import Capabilities, Target, Usage
 from trimaran.wire import DIALECTS, ChatDialect, Envelope, StreamRelay, Transcript, continue_translation, translate
 from trimaran.wire.continuation import MAX_TEXT_BYTES
 from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import (
     Answer,
     Finished,
@@ -35,6 +34,7 @@ from trimaran.wire.events import (
     UsageReport,
 )
 from trimaran.wire.fold import fold
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.sse import parse_event
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -29,10 +29,10 @@ from trimaran.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.gemini_generate import GeminiGenerate
 from trimaran.wire.gemini_generate.names import snake
 from trimaran.wire.gemini_generate.schemas import json_schema
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import wrap_state
 
 GoogleClient = Callable[..., genai.Client]

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from trimaran.types import Target
 from trimaran.wire import DIALECTS, ChatDialect, translate
 from trimaran.wire.conversation import ChatRequest, Message, Notes, Part, Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import Answer
 from trimaran.wire.fold import fold
 from trimaran.wire.gemini_generate import GeminiGenerate
 from trimaran.wire.gemini_generate.signatures import EMPTY_TEXT, ON_TEXT, is_placed, on_call, placed
+from trimaran.wire.refusals import Refusals
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conversations import answers, base64s, blocks_of, chat_requests, events_of, read_request, usages

@@ -32,9 +32,9 @@ from trimaran.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.gemini_generate import GeminiGenerate
 from trimaran.wire.gemini_generate.signatures import DUMMY, EMPTY_TEXT, ON_TEXT, on_call
+from trimaran.wire.refusals import Refusals
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conversations import chat_requests

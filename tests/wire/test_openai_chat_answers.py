@@ -11,7 +11,7 @@ from trimaran.errors import MalformedAnswer, ServerFault
 from trimaran.types import Target, Usage
 from trimaran.wire import DIALECTS
 from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import ChatDialect, Refusals
+from trimaran.wire.dialect import ChatDialect
 from trimaran.wire.events import (
     Answer,
     ArgumentsDelta,
@@ -28,6 +28,7 @@ from trimaran.wire.events import (
     UsageReport,
 )
 from trimaran.wire.fold import fold
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import wrap_state
 
 CHAT = DIALECTS["openai.chat"]

@@ -30,8 +30,9 @@ from trimaran.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from trimaran.wire.dialect import ChatDialect, Refusals
+from trimaran.wire.dialect import ChatDialect
 from trimaran.wire.json_tool import with_json_tool
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import wrap_state
 
 CHAT = DIALECTS["openai.chat"]

@@ -27,10 +27,11 @@ from trimaran.wire.conversation import (
     ToolCall,
     ToolResult,
 )
-from trimaran.wire.dialect import ChatDialect, Refusals
+from trimaran.wire.dialect import ChatDialect
 from trimaran.wire.effort import effort_of
 from trimaran.wire.events import Answer, Event, Finished, PartStarted, Started, TextDelta
 from trimaran.wire.fold import fold
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.sse import EventFramer, parse_event
 from trimaran.wire.state import wrap_state
 

@@ -20,9 +20,9 @@ from trimaran.errors import (
 from trimaran.types import Target, Usage
 from trimaran.wire import DIALECTS
 from trimaran.wire.conversation import Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import Answer
 from trimaran.wire.openai_responses import OpenAIResponses
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import wrap_state
 
 RESPONSES = DIALECTS["openai.responses"]

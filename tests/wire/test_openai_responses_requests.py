@@ -30,10 +30,10 @@ from trimaran.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.openai_responses import OpenAIResponses
 from trimaran.wire.openai_responses.request import KNOWN
 from trimaran.wire.openai_tools import strict_form
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import wrap_state
 
 RESPONSES = DIALECTS["openai.responses"]

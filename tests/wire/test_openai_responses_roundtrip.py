@@ -27,11 +27,11 @@ from trimaran.wire.conversation import (
     ToolCall,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.effort import effort_of
 from trimaran.wire.events import Answer, Event
 from trimaran.wire.fold import fold
 from trimaran.wire.openai_responses import OpenAIResponses
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.relay import TranslatingRelay
 from trimaran.wire.sse import EventFramer, parse_event
 from trimaran.wire.state import wrap_state

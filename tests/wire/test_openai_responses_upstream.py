@@ -29,8 +29,8 @@ from trimaran.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.openai_responses import OpenAIResponses
+from trimaran.wire.refusals import Refusals
 
 RESPONSES = DIALECTS["openai.responses"]
 assert isinstance(RESPONSES, OpenAIResponses)

@@ -35,11 +35,11 @@ from trimaran.wire.conversation import (
     ToolCall,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import Answer
 from trimaran.wire.fold import fold
 from trimaran.wire.gemini_generate.signatures import wrapped
 from trimaran.wire.json_tool import JSON_TOOL
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import is_wrapped, unwrap_state
 
 sys.path.insert(0, str(Path(__file__).parent))

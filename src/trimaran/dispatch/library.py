@@ -34,8 +34,7 @@ from trimaran.errors import (
 from trimaran.ledger.ids import IdSource
 from trimaran.ledger.ingestor import Ingestor
 from trimaran.ledger.journal import JournalWriter
-from trimaran.providers import Upkeep, sources_of
-from trimaran.providers.aws.sagemaker_watch import sagemaker_watches
+from trimaran.providers import Upkeep, sources_of, watches_of
 from trimaran.routing import Choice, Condition
 from trimaran.types import DEFAULT_TENANT, Credential, Secret, Snapshot, Usage
 from trimaran.wire import DIALECTS
@@ -255,7 +254,7 @@ class AsyncRouter:
         snapshot, renewals = self._settings.snapshot, dispatcher.renewals
         if not snapshot.identities:
             return
-        watches = sagemaker_watches(snapshot)
+        watches = watches_of(snapshot)
 
         def on_credential(name: str, credential: Credential) -> None:
             loop.call_soon_threadsafe(lambda: renewals.on_credential(name, credential, dispatcher.now()))

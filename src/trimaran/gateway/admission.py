@@ -12,7 +12,14 @@ from trimaran.dispatch.dispatcher import tighten
 from trimaran.errors import InvalidRequest, PermissionDenied
 from trimaran.types import Limits
 
-__all__ = ["check_origin", "check_page", "client_limits"]
+__all__ = [
+    "OtherStatus",
+    "check_content_encoding",
+    "check_content_type",
+    "check_origin",
+    "check_page",
+    "client_limits",
+]
 
 _DEADLINE = b"x-trimaran-deadline-s"
 _ATTEMPTS = b"x-trimaran-max-attempts"
@@ -21,6 +28,26 @@ _TTFT = b"x-trimaran-ttft-s"
 _ALL = frozenset((_DEADLINE, _ATTEMPTS, _COST, _TTFT))
 
 _known_hosts: set[bytes] = {b"localhost", b"127.0.0.1"}
+
+
+class OtherStatus(InvalidRequest):
+    """An invalid request with a status of its own."""
+
+    def __init__(self, message: str, status: int, *, field: str | None = None) -> None:
+        super().__init__(message, field=field)
+        self.status = status
+
+
+def check_content_type(headers: dict[bytes, bytes]) -> None:
+    """Refuse what is not sent as JSON. Also what keeps a web page from posting here without the browser asking first."""
+    if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+        raise OtherStatus("send 'Content-Type: application/json'", 415, field="Content-Type")
+
+
+def check_content_encoding(headers: dict[bytes, bytes]) -> None:
+    """Refuse what is compressed."""
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise OtherStatus("compressed bodies are not accepted; send the JSON as it is", 415, field="Content-Encoding")
 
 
 def client_limits(limits: Limits, headers: dict[bytes, bytes]) -> Limits:

@@ -30,9 +30,14 @@ from trimaran.errors import (
     Unavailable,
 )
 from trimaran.gateway import headers as wire_headers
-from trimaran.gateway.admission import check_origin, check_page, client_limits
-from trimaran.gateway.keyring import Identity
-from trimaran.gateway.pages import health, models_page, readiness
+from trimaran.gateway.admission import (
+    check_content_encoding,
+    check_content_type,
+    check_origin,
+    check_page,
+    client_limits,
+)
+from trimaran.gateway.pages import page
 from trimaran.types import ServerLimits
 from trimaran.wire import DIALECTS, Dialect, Streaming, named_body, surface
 
@@ -50,8 +55,6 @@ WRITE_HIGH = 256 * 1024
 """Bytes that may wait for a slow client before the target is no longer read."""
 
 _JSON = b"application/json"
-
-_STORED = (b"/v1/responses/", b"/v1/chat/completions/")
 
 _OPENAI = DIALECTS["openai.chat"]
 _ANTHROPIC = DIALECTS["anthropic.messages"]
@@ -316,7 +319,7 @@ class Connection(asyncio.Protocol):
         if server.memory > server.limits.max_memory_bytes:
             raise _too_much()
         if headers.get(b"content-type") != _JSON and not dialect.any_content:
-            _check_content_type(headers)
+            check_content_type(headers)
         envelope = dialect.read(named_body(request.body, request.path), request.path)
         dispatcher = server.dispatcher
         route = dispatcher.route(envelope.model)
@@ -327,7 +330,7 @@ class Connection(asyncio.Protocol):
         limits = route.limits
         forwarded = b""
         if not headers.keys().isdisjoint(wire_headers.RARE):
-            _check_content_encoding(headers)
+            check_content_encoding(headers)
             limits = client_limits(limits, headers)
             for name in dialect.refuses.keys() & headers.keys():
                 raise InvalidRequest(dialect.refuses[name], field=name.decode())
@@ -352,30 +355,16 @@ class Connection(asyncio.Protocol):
 
     def _page(self, request: _Request) -> None:
         server = self._server
-        path = request.path
-        if path in (b"/healthz", b"/readyz"):
-            self._only_get(request)
-            status, body = health() if path == b"/healthz" else readiness(server.dispatcher.snapshot, server.draining)
-            self._reply(status, _JSON, body)
-        elif path == b"/v1/models" or path.startswith(b"/v1/models/"):
-            self._only_get(request)
-            key = server.keyring.check(request.headers)
-            self._reply(200, _JSON, self._models(path, key))
-        elif surface(path) is not None:
-            raise _Status(f"{path.decode()} takes POST, not {request.method.decode()}", 405)
-        elif path.startswith(_STORED):
-            raise _Status("what a provider stored is not served here; ask the provider for it", 404)
-        else:
-            served = ", ".join(sorted(filter(None, (each.shown_path for each in DIALECTS.values()))))
-            raise _Status(f"nothing is served at {path.decode('latin-1')[:200]}; try {served} or /v1/models", 404)
-
-    def _models(self, path: bytes, key: Identity) -> bytes:
-        name = path[len(b"/v1/models/") :].decode("utf-8", "replace") or None
-        return models_page(self._server.dispatcher.snapshot, key, self._dialect, name)
-
-    def _only_get(self, request: _Request) -> None:
-        if request.method not in (b"GET", b"HEAD"):
-            raise _Status(f"{request.path.decode()} takes GET, not {request.method.decode()}", 405)
+        snapshot, draining = server.dispatcher.snapshot, server.draining
+        status, body = page(
+            request.method,
+            request.path,
+            lambda: server.keyring.check(request.headers),
+            self._dialect,
+            snapshot,
+            draining,
+        )
+        self._reply(status, _JSON, body)
 
     # answers
 
@@ -497,14 +486,6 @@ class Connection(asyncio.Protocol):
         return self._busy
 
 
-class _Status(InvalidRequest):
-    """An invalid request with a status of its own."""
-
-    def __init__(self, message: str, status: int, *, field: str | None = None) -> None:
-        super().__init__(message, field=field)
-        self.status = status
-
-
 def _too_large(limits: ServerLimits) -> BodyTooLarge:
     return BodyTooLarge(f"the body is larger than {limits.max_body_bytes} bytes (server.max_body)")
 
@@ -518,17 +499,6 @@ def _take_all(parts: list[bytes]) -> bytes:
     whole = parts[0] if len(parts) == 1 else b"".join(parts)
     parts.clear()
     return whole
-
-
-def _check_content_type(headers: dict[bytes, bytes]) -> None:
-    # Also what keeps a web page from posting here without the browser asking first.
-    if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != _JSON:
-        raise _Status("send 'Content-Type: application/json'", 415, field="Content-Type")
-
-
-def _check_content_encoding(headers: dict[bytes, bytes]) -> None:
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise _Status("compressed bodies are not accepted; send the JSON as it is", 415, field="Content-Encoding")
 
 
 def _dialect_of(request: _Request) -> Dialect:

@@ -20,7 +20,7 @@ from trimaran.providers.resolve import Endpoint, base_url_of, discover, endpoint
 from trimaran.providers.rows import ANTHROPIC_VERSION, NOT_YET, PROVIDERS, ProviderRow, output_limit
 from trimaran.providers.signers import signer
 from trimaran.providers.signing import Signer, clean_secret, default_headers
-from trimaran.providers.sources import sources_of, words_of
+from trimaran.providers.sources import sources_of, watches_of, words_of
 from trimaran.providers.upkeep import Source, Upkeep, Watch
 from trimaran.providers.vault import Vault
 
@@ -50,5 +50,6 @@ __all__ = [
     "problems_of",
     "signer",
     "sources_of",
+    "watches_of",
     "words_of",
 ]

@@ -35,9 +35,9 @@ from trimaran.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.events import Answer
 from trimaran.wire.gemini_generate.signatures import wrapped as wrapped_signature
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import unwrap_state
 
 __all__ = ["ANSWER_FEATURES", "REQUEST_FEATURES", "Cell", "answer_matrix", "chat_dialects", "groups", "request_matrix"]

@@ -1,16 +1,18 @@
-"""From the identities of a snapshot to what fetches their credentials: one line for each cloud that has a chain of its own."""
+"""From a snapshot to what is looked after off the road: a source for each identity, one line for each cloud that has a chain of
+its own, and what watches the states of endpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from trimaran.providers.agenda import Source
+from trimaran.providers.agenda import Source, Watch
 from trimaran.providers.aws import access as aws
+from trimaran.providers.aws.sagemaker_watch import sagemaker_watches
 from trimaran.providers.azure import access as azure
 from trimaran.providers.google import access as google
 from trimaran.types import Identity, Snapshot
 
-__all__ = ["SOURCES", "sources_of", "words_of"]
+__all__ = ["SOURCES", "sources_of", "watches_of", "words_of"]
 
 SOURCES: dict[str, Callable[[Identity, str], Source]] = {
     aws.KIND: aws.source,
@@ -31,3 +33,8 @@ def sources_of(snapshot: Snapshot) -> dict[str, Source]:
         name: SOURCES[identity.kind](identity, snapshot.secrets.get(words_of(name), ""))
         for name, identity in snapshot.identities.items()
     }
+
+
+def watches_of(snapshot: Snapshot) -> list[Watch]:
+    """What finds out, now and then, whether the endpoints of a snapshot can answer."""
+    return [*sagemaker_watches(snapshot)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
@@ -113,7 +114,7 @@ class _Authority(_Service):
         return msgspec.json.encode(body)
 
 
-class _Machine(_Service):
+class _Machine(_Service, ABC):
     """What the two kinds of managed identity share."""
 
     headers = _MACHINE_HEADERS
@@ -129,9 +130,9 @@ class _Machine(_Service):
         except EntraError as error:
             raise _Failed(error) from None
 
+    @abstractmethod
     def token(self, request: Request) -> dict[str, str]:
         """The answer. Raises :class:`~trimaran.testing.entra.EntraError`."""
-        raise NotImplementedError
 
     def wanted(self, request: Request) -> dict[str, str]:
         """Which identity is asked for."""

@@ -8,6 +8,7 @@ sections beside them count tokens. Reading is strict: what the real APIs refuse 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from typing import Any
 from urllib.parse import unquote
 
@@ -72,7 +73,7 @@ def publisher_place(path: bytes) -> Place | None:
     return Place(found) if found else None
 
 
-class _GeminiDialect:
+class _GeminiDialect(ABC):
     """What generating and counting share."""
 
     path = b""
@@ -126,9 +127,9 @@ class _GeminiDialect:
         except GoogleRefusal as refusal:
             raise _placed(refusal, request, place) from None
 
+    @abstractmethod
     def prompt(self, request: Request, place: Place) -> Prompt:
         """Read the body."""
-        raise NotImplementedError
 
     def check(self, prompt: Prompt, context_tokens: int, models: frozenset[str] | None) -> None:
         """Model, location and context length."""

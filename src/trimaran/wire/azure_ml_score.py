@@ -26,10 +26,12 @@ from trimaran.errors import MalformedAnswer
 from trimaran.types import Target, Usage
 from trimaran.wire.chat_templates import prompt, template_of, without_end
 from trimaran.wire.conversation import ChatRequest, Notes, Part, Reasoning, Text
-from trimaran.wire.dialect import Refusals, StreamDecoder, check_fields, decode_json
+from trimaran.wire.dialect import decode_json
 from trimaran.wire.events import Answer, Event, Finished, PartEnded, PartStarted, Started, TextDelta
 from trimaran.wire.framing import Framing
 from trimaran.wire.huggingface_generate import JSON_LINES
+from trimaran.wire.refusals import Refusals, check_fields
+from trimaran.wire.streams import StreamDecoder
 from trimaran.wire.target_only import TargetOnly
 
 __all__ = ["AzureMLScore"]

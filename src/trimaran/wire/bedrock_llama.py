@@ -24,8 +24,10 @@ from trimaran.types import Target, Usage
 from trimaran.wire.bedrock_invoke import METRICS, InvokeDialect, Metrics, document_of, settled
 from trimaran.wire.chat_templates import is_end, prompt, template_of, without_end
 from trimaran.wire.conversation import ChatRequest, Notes, Part, Text
-from trimaran.wire.dialect import Refusals, StreamDecoder, TokenCount, check_fields, decode_json
+from trimaran.wire.dialect import TokenCount, decode_json
 from trimaran.wire.events import Answer, Event, Finished, PartEnded, PartStarted, Started, TextDelta, UsageReport
+from trimaran.wire.refusals import Refusals, check_fields
+from trimaran.wire.streams import StreamDecoder
 
 __all__ = ["BedrockLlama"]
 

@@ -27,7 +27,7 @@ from trimaran.types import Target, Usage
 from trimaran.wire.bedrock_invoke import METRICS, InvokeDialect, Metrics, document_of, settled
 from trimaran.wire.chat_templates import is_end, prompt, template_of, without_end
 from trimaran.wire.conversation import ChatRequest, Message, Notes, Part, Reasoning, Text, Tool, ToolCall, ToolResult
-from trimaran.wire.dialect import Refusals, StreamDecoder, TokenCount, check_fields, decode_json
+from trimaran.wire.dialect import TokenCount, decode_json
 from trimaran.wire.events import (
     Answer,
     ArgumentsDelta,
@@ -39,6 +39,8 @@ from trimaran.wire.events import (
     TextDelta,
     UsageReport,
 )
+from trimaran.wire.refusals import Refusals, check_fields
+from trimaran.wire.streams import StreamDecoder
 
 __all__ = ["BedrockMistral"]
 

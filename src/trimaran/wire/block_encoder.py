@@ -10,8 +10,8 @@ from abc import abstractmethod
 from typing import Any
 
 from trimaran.wire.conversation import Part
-from trimaran.wire.dialect import StreamEncoder
 from trimaran.wire.events import Event, PartEnded
+from trimaran.wire.streams import StreamEncoder
 
 __all__ = ["BlockEncoder"]
 

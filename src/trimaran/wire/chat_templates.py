@@ -26,7 +26,7 @@ from typing import NamedTuple
 import msgspec
 
 from trimaran.wire.conversation import ChatRequest, Message, Notes, Part, Reasoning, Text
-from trimaran.wire.dialect import Refusals
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["TEMPLATES", "ChatTemplate", "is_end", "prompt", "template_of", "without_end"]
 

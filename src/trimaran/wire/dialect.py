@@ -7,27 +7,29 @@ read from them (:class:`Dialect`). Otherwise one dialect decodes into the neutra
 
 Nothing is dropped in silence. A member that the neutral model has no place for is refused by name when it is decoded,
 unless its value means the same as its absence. What the neutral model holds is either written by an encoder, refused
-by name (:class:`Refusals`), or, where an answer means the same without it, left out and noted (:class:`Notes`);
-:func:`check_fields` holds every encoder to that.
+by name (:class:`~trimaran.wire.refusals.Refusals`), or, where an answer means the same without it, left out and noted (:class:`Notes`);
+:func:`~trimaran.wire.refusals.check_fields` holds every encoder to that.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 
-from trimaran.errors import AttemptError, InvalidRequest, MalformedAnswer, TrimaranError, UnsupportedFeature
+from trimaran.errors import AttemptError, InvalidRequest, MalformedAnswer, TrimaranError
 from trimaran.types import Target, Usage, feature_mask
-from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat, note
-from trimaran.wire.events import Answer, Event
+from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
+from trimaran.wire.events import Answer
 from trimaran.wire.failures import Complaint, attempt_error, client_status, read_complaint
 from trimaran.wire.framing import Framing
 from trimaran.wire.members import BAD_JSON, RawMembers, Span, plain
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.sse import SSE
 from trimaran.wire.state import STATE_MARK
+from trimaran.wire.streams import StreamDecoder, StreamEncoder, StreamPosition
 
 if TYPE_CHECKING:
     from trimaran.wire.relay import StreamRelay
@@ -39,14 +41,8 @@ __all__ = [
     "CountDialect",
     "Dialect",
     "Envelope",
-    "Refusals",
-    "Resumed",
-    "StreamDecoder",
-    "StreamEncoder",
-    "StreamPosition",
     "Streaming",
     "TokenCount",
-    "check_fields",
     "decode_json",
     "means_nothing",
     "number",
@@ -94,137 +90,6 @@ class Envelope(msgspec.Struct):
     """Where the conversation stands in ``body``: the value of ``messages`` or ``input``."""
     members: RawMembers = {}
     """Every top-level member as it is written: what an answer may cost depends on a few of them, and is seldom asked."""
-
-
-class Refusals:
-    """Collects what a target cannot take, so that one message names all of it.
-
-    ``names`` maps neutral field names to the client's own.
-    """
-
-    def __init__(self, source: str, target: Target, names: Mapping[str, str] | None = None) -> None:
-        self.source = source
-        self._target = target
-        self._names = names or {}
-        self._found: list[tuple[str, str]] = []
-        self._dialect = ""
-        self.omitted: list[str] = []
-        """What the decoder left out because no other provider's answer depends on it; the translation notes it."""
-
-    def omit(self, path: str) -> None:
-        """Leave out what stands at ``path``, for :attr:`Notes.omitted`."""
-        note(self.omitted, path)
-
-    def add(self, path: str, why: str = "") -> None:
-        """Refuse what stands at ``path`` in the client's body, such as ``messages[2].name``, with a reason where it is
-        not plain that it as such is the problem."""
-        self._found.append((path, why))
-
-    def field(self, field: str, why: str = "") -> None:
-        """Refuse a field of :class:`ChatRequest`."""
-        self.add(self.name(field), why)
-
-    def name(self, field: str) -> str:
-        """The client's own name of a field of :class:`ChatRequest`."""
-        return self._names.get(field, field)
-
-    @property
-    def from_openai(self) -> bool:
-        """Whether the client speaks a dialect of OpenAI's, so that its words mean there what they say."""
-        return self.source.startswith("openai.")
-
-    def __bool__(self) -> bool:
-        """Whether anything was refused."""
-        return bool(self._found)
-
-    def for_dialect(self, dialect: str) -> Refusals:
-        """A copy for one try of a translation into ``dialect``."""
-        copy = Refusals(self.source, self._target, self._names)
-        copy._found = list(self._found)
-        copy._dialect = dialect
-        copy.omitted = self.omitted
-        return copy
-
-    def check(self) -> None:
-        """Raises :class:`UnsupportedFeature` when anything was added."""
-        if not self._found:
-            return
-        target = self._target
-        shown = ", ".join(f"{path!r} ({why})" if why else repr(path) for path, why in self._found[:10])
-        more = f" and {len(self._found) - 10} more" if len(self._found) > 10 else ""
-        raise UnsupportedFeature(
-            f"target {target.id!r} ({target.upstream_model}) speaks {self._dialect or ', '.join(target.dialects)}, and a "
-            f"request in {self.source} translated for it cannot carry {shown}{more}; leave that out, or ask for a model "
-            f"with a target that speaks {self.source}",
-            field=self._found[0][0],
-        )
-
-
-class StreamDecoder(ABC):
-    """Turns the events of one answer's stream into neutral events."""
-
-    complete = False
-    """The end marker was seen."""
-    may_end = False
-    """A finish reason was seen for every choice: if the stream ends now, only its end is missing."""
-    tells_usage_last: ClassVar[bool] = False
-    """Usage comes in an event of its own that may follow the finish reason late."""
-
-    @abstractmethod
-    def decode(self, name: bytes, data: bytes) -> Sequence[Event]:
-        """The neutral events of one event. Raises the :class:`AttemptError` that an error event stands for, or
-        :class:`MalformedAnswer`."""
-
-    def ended(self) -> Sequence[Event]:
-        """The neutral events still due when the stream ends where it may (:attr:`may_end`)."""
-        return ()
-
-
-class StreamEncoder(ABC):
-    """Writes neutral events as a stream of its dialect."""
-
-    @abstractmethod
-    def encode(self, event: Event) -> bytes:
-        """Whole events for ``event``; empty where it is held back or has no counterpart."""
-
-    @abstractmethod
-    def end(self) -> bytes:
-        """What follows the last event of a complete stream, with the end marker."""
-
-
-class StreamPosition(ABC):
-    """Where the stream of one client stands, read from the events that it was sent, so that an encoder can go on there.
-
-    It sees every event in turn, after the dialect's decoder has taken it.
-    """
-
-    impossible = ""
-    """Why no encoder can go on from here, nor from anywhere later."""
-
-    @property
-    def why_not(self) -> str:
-        """Why no encoder can go on from here; empty where one can."""
-        return self.impossible
-
-    @abstractmethod
-    def see(self, name: bytes, data: bytes) -> None:
-        """The client was sent this event. Raises what msgspec does for one of another form."""
-
-    @abstractmethod
-    def resume(self, tier: str) -> Resumed:
-        """An encoder for what follows; ``tier`` is the neutral service tier that the client was told."""
-
-
-class Resumed(msgspec.Struct, gc=False):
-    """A stream that can be gone on with."""
-
-    encoder: StreamEncoder
-    open: int | None
-    """The text part that is open at the client."""
-    next: int
-    """The number of the next part."""
-    first: bytes = b""
-    """Events that are due before anything else."""
 
 
 class Dialect(ABC):
@@ -427,24 +292,6 @@ class CountDialect(Conversational):
     @abstractmethod
     def encode_count(self, tokens: int) -> bytes:
         """The answer's body."""
-
-
-_DEFAULTS: tuple[tuple[str, Any], ...] = tuple(
-    (field.name, field.default_factory() if field.default is msgspec.NODEFAULT else field.default)
-    for field in msgspec.structs.fields(ChatRequest)
-    if not field.required
-)
-
-
-def check_fields(request: ChatRequest, takes: Set[str], hints: Set[str], refusals: Refusals, notes: Notes) -> None:
-    """Hold an encoder to its word. Each field of ``request`` that is set and that the encoder does not write (``takes``)
-    is noted as left out where it is one of its ``hints``, and refused otherwise."""
-    for name, default in _DEFAULTS:
-        if name not in takes and getattr(request, name) != default:
-            if name in hints:
-                notes.omit(refusals.name(name))
-            else:
-                refusals.field(name)
 
 
 def decode_json(decode: Any, data: bytes, what: str) -> Any:

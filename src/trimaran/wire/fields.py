@@ -10,7 +10,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from trimaran.errors import InvalidRequest
-from trimaran.wire.dialect import Refusals
+from trimaran.wire.refusals import Refusals
 
 __all__ = [
     "filled_text",

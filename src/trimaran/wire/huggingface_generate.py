@@ -27,11 +27,13 @@ from trimaran.errors import AttemptError, MalformedAnswer, ServerFault, StreamCu
 from trimaran.types import Target, Usage
 from trimaran.wire.chat_templates import is_end, prompt, template_of, without_end
 from trimaran.wire.conversation import ChatRequest, Notes, Part, Text
-from trimaran.wire.dialect import Refusals, StreamDecoder, TokenCount, check_fields, decode_json
+from trimaran.wire.dialect import TokenCount, decode_json
 from trimaran.wire.events import Answer, Event, Finished, PartEnded, PartStarted, Started, TextDelta, UsageReport
 from trimaran.wire.failures import MAX_MESSAGE, Complaint, attempt_error
 from trimaran.wire.framing import MAX_EVENT_BYTES, Framing
 from trimaran.wire.members import BAD_JSON
+from trimaran.wire.refusals import Refusals, check_fields
+from trimaran.wire.streams import StreamDecoder
 from trimaran.wire.target_only import TargetOnly
 
 __all__ = ["HuggingFaceGenerate", "JsonLines"]

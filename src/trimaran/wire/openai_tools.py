@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trimaran.wire.conversation import Notes, Tool
-from trimaran.wire.dialect import Refusals
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["LONGEST_CALL_ID", "OWN_PROVIDERS", "check_tool_names", "strict_form", "strictness"]
 

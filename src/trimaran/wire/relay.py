@@ -32,8 +32,9 @@ from trimaran.wire.events import (
 from trimaran.wire.framing import Framing
 
 if TYPE_CHECKING:
-    from trimaran.wire.dialect import ChatDialect, StreamDecoder, StreamEncoder
+    from trimaran.wire.dialect import ChatDialect
     from trimaran.wire.json_tool import ToolToText
+    from trimaran.wire.streams import StreamDecoder, StreamEncoder
 
 __all__ = ["MAX_HELD_BYTES", "PassRelay", "StreamRelay", "TranslatingRelay"]
 

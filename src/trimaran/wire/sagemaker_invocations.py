@@ -32,13 +32,14 @@ from trimaran.errors import (
 )
 from trimaran.types import Usage
 from trimaran.wire.aws_failures import anonymous
-from trimaran.wire.dialect import Envelope, StreamDecoder, Streaming
+from trimaran.wire.dialect import Envelope, Streaming
 from trimaran.wire.event_stream import EVENT_STREAM, exception
 from trimaran.wire.events import Event, OtherDelta
 from trimaran.wire.failures import MAX_MESSAGE, client_status, reported
 from trimaran.wire.framing import Framing
 from trimaran.wire.members import BAD_JSON
 from trimaran.wire.relay import StreamRelay
+from trimaran.wire.streams import StreamDecoder
 
 __all__ = ["SageMakerInvocations", "stream_failure"]
 

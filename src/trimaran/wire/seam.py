@@ -10,7 +10,6 @@ import msgspec
 
 from trimaran.types import Usage
 from trimaran.wire.conversation import Reasoning, Text
-from trimaran.wire.dialect import Resumed, StreamEncoder
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -24,6 +23,7 @@ from trimaran.wire.events import (
     TextDelta,
     UsageReport,
 )
+from trimaran.wire.streams import Resumed, StreamEncoder
 
 __all__ = ["Seam", "added"]
 

@@ -11,9 +11,11 @@ from typing import ClassVar, NoReturn
 
 from trimaran.errors import InvalidRequest, TrimaranError
 from trimaran.wire.conversation import ChatRequest
-from trimaran.wire.dialect import ChatDialect, Envelope, Refusals, StreamEncoder, StreamPosition
+from trimaran.wire.dialect import ChatDialect, Envelope
 from trimaran.wire.events import Answer
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.relay import StreamRelay
+from trimaran.wire.streams import StreamEncoder, StreamPosition
 
 __all__ = ["TargetOnly"]
 

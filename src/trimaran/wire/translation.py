@@ -20,8 +20,9 @@ import msgspec
 from trimaran.errors import InvalidRequest, MalformedAnswer, UnsupportedFeature
 from trimaran.types import Target, Usage, feature_mask
 from trimaran.wire.conversation import ChatRequest, Notes, ToolCall
-from trimaran.wire.dialect import ChatDialect, Conversational, CountDialect, Dialect, Envelope, Refusals, Streaming
+from trimaran.wire.dialect import ChatDialect, Conversational, CountDialect, Dialect, Envelope, Streaming
 from trimaran.wire.json_tool import ToolToText, with_json_tool
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.relay import StreamRelay, TranslatingRelay
 
 __all__ = ["Translation", "candidates", "translate", "translated"]

@@ -34,8 +34,8 @@ from trimaran.wire.conversation import (
     ToolCall,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.media import is_web_url
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["arguments_object", "called_tools", "encode_messages", "encode_system", "marked"]
 

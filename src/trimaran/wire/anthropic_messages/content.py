@@ -15,7 +15,6 @@ import msgspec
 from trimaran.errors import InvalidRequest
 from trimaran.wire.anthropic_messages.usage import ORIGIN
 from trimaran.wire.conversation import Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.fields import (
     filled_text,
     optional_flag,
@@ -25,6 +24,7 @@ from trimaran.wire.fields import (
     type_of,
 )
 from trimaran.wire.media import checked_base64, is_web_url
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import lost_its_text, unwrap_state
 
 __all__ = ["cache_of", "decode_content", "refuse_others"]

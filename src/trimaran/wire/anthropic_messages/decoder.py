@@ -20,7 +20,7 @@ from trimaran.errors import MalformedAnswer
 from trimaran.wire.anthropic_messages.answer import StopDetails
 from trimaran.wire.anthropic_messages.usage import ORIGIN, WireUsage, neutral_finish, neutral_tier, neutral_usage
 from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import Dialect, StreamDecoder, decode_json
+from trimaran.wire.dialect import Dialect, decode_json
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -35,6 +35,7 @@ from trimaran.wire.events import (
     TextDelta,
     UsageReport,
 )
+from trimaran.wire.streams import StreamDecoder
 
 __all__ = ["MessagesDecoder"]
 

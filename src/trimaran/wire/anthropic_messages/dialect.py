@@ -29,10 +29,11 @@ from trimaran.wire.anthropic_messages.position import MessagesPosition
 from trimaran.wire.anthropic_messages.request import decode_request
 from trimaran.wire.anthropic_messages.upstream import encode_count_request, encode_request, takes_format
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
-from trimaran.wire.dialect import UNCOUNTED, ChatDialect, Conversational, CountDialect, Envelope, Refusals
+from trimaran.wire.dialect import UNCOUNTED, ChatDialect, Conversational, CountDialect, Envelope
 from trimaran.wire.events import Answer
 from trimaran.wire.failures import client_status, original_body, reported
 from trimaran.wire.members import BAD_JSON, RawMembers, Span, count_member, flag_member, read_members, text_member
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.relay import StreamRelay
 from trimaran.wire.state import STATE_MARK, is_wrapped
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from trimaran.wire.anthropic_messages.encoder import MessagesEncoder
-from trimaran.wire.dialect import Resumed, StreamPosition
+from trimaran.wire.streams import Resumed, StreamPosition
 
 __all__ = ["MessagesPosition"]
 

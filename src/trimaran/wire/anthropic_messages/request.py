@@ -12,10 +12,11 @@ from trimaran.errors import InvalidRequest
 from trimaran.wire.anthropic_messages.content import cache_of, decode_content, refuse_others
 from trimaran.wire.anthropic_messages.thinking import decode_thinking
 from trimaran.wire.conversation import ChatRequest, Message, Part, ResponseFormat, Tool, ToolChoice
-from trimaran.wire.dialect import Refusals, means_nothing, number, plain_members
+from trimaran.wire.dialect import means_nothing, number, plain_members
 from trimaran.wire.fields import filled_text, optional_flag, optional_text, required_text, top_object
 from trimaran.wire.history import check_history
 from trimaran.wire.members import count_member, flag_member, read_members, text_member
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["decode_request"]
 

@@ -17,9 +17,9 @@ from trimaran.errors import InvalidRequest
 from trimaran.types import Target
 from trimaran.wire.anthropic_messages.content import refuse_others
 from trimaran.wire.conversation import ChatRequest, Notes, ReasoningControl
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.effort import MIN_BUDGET_TOKENS, budget_of, effort_of
 from trimaran.wire.fields import optional_text, required_text
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["decode_thinking", "encode_thinking", "refuse_with_thinking", "thinking_is_on"]
 

@@ -21,8 +21,8 @@ from trimaran.wire.anthropic_messages.blocks import called_tools, encode_message
 from trimaran.wire.anthropic_messages.schemas import can_hold
 from trimaran.wire.anthropic_messages.thinking import encode_thinking, refuse_with_thinking, thinking_is_on
 from trimaran.wire.conversation import ChatRequest, Document, Image, Notes, ResponseFormat, Tool, ToolResult
-from trimaran.wire.dialect import Refusals, check_fields
 from trimaran.wire.json_tool import JSON_TOOL
+from trimaran.wire.refusals import Refusals, check_fields
 
 __all__ = ["DEFAULT_MAX_TOKENS", "encode_count_request", "encode_request", "takes_format"]
 

@@ -42,7 +42,7 @@ from trimaran.wire.conversation import (
     ToolCall,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["Turns", "arguments_object", "cache_point", "called_tools"]
 

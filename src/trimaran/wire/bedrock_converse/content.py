@@ -17,9 +17,9 @@ from trimaran.errors import InvalidRequest
 from trimaran.wire.bedrock_converse.documents import DOCUMENT_FORMATS, IMAGE_FORMATS, media_type_of, text_of
 from trimaran.wire.bedrock_converse.usage import ORIGIN
 from trimaran.wire.conversation import Audio, Document, Image, Part, Reasoning, Text, ToolCall, ToolResult
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.fields import filled_text, optional_text, refuse_rest, required_object, required_text
 from trimaran.wire.media import checked_base64
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import lost_its_text, unwrap_state
 
 __all__ = ["cache_point", "decode_content", "one_of", "set_cache"]

@@ -34,7 +34,7 @@ from trimaran.wire.bedrock_converse.usage import (
     neutral_usage,
 )
 from trimaran.wire.conversation import Part, Reasoning, Text, ToolCall
-from trimaran.wire.dialect import StreamDecoder, decode_json
+from trimaran.wire.dialect import decode_json
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -49,6 +49,7 @@ from trimaran.wire.events import (
     TextDelta,
     UsageReport,
 )
+from trimaran.wire.streams import StreamDecoder
 
 __all__ = ["ConverseDecoder"]
 

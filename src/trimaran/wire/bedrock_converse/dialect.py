@@ -26,12 +26,13 @@ from trimaran.wire.bedrock_converse.position import ConversePosition
 from trimaran.wire.bedrock_converse.request import decode_request
 from trimaran.wire.bedrock_converse.upstream import encode_request, takes_format
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
-from trimaran.wire.dialect import ChatDialect, Envelope, Refusals
+from trimaran.wire.dialect import ChatDialect, Envelope
 from trimaran.wire.event_stream import EVENT_STREAM, exception
 from trimaran.wire.events import Answer
 from trimaran.wire.failures import client_status, original_body, reported
 from trimaran.wire.framing import Framing
 from trimaran.wire.members import BAD_JSON, MAX_COUNT, RawMembers, read_members
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.relay import StreamRelay
 from trimaran.wire.state import STATE_MARK, is_wrapped
 

@@ -18,9 +18,9 @@ from trimaran.errors import InvalidRequest
 from trimaran.types import Target
 from trimaran.wire.anthropic_messages.thinking import decode_thinking
 from trimaran.wire.conversation import ReasoningControl, ToolChoice
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.fields import filled_text, optional_flag, refuse_rest, required_text, top_object
 from trimaran.wire.members import MAX_COUNT
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["EXTRA", "Extra", "decode_extra", "family_has", "is_claude"]
 

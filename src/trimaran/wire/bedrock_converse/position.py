@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from trimaran.wire.bedrock_converse.encoder import ConverseEncoder
-from trimaran.wire.dialect import Resumed, StreamPosition
+from trimaran.wire.streams import Resumed, StreamPosition
 
 __all__ = ["ConversePosition"]
 

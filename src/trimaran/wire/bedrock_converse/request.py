@@ -18,10 +18,11 @@ from trimaran.errors import InvalidRequest
 from trimaran.wire.bedrock_converse.content import cache_point, decode_content, one_of
 from trimaran.wire.bedrock_converse.extra import decode_extra
 from trimaran.wire.conversation import ChatRequest, Message, Part, ResponseFormat, Tool, ToolChoice
-from trimaran.wire.dialect import Refusals, means_nothing, number, plain_members
+from trimaran.wire.dialect import means_nothing, number, plain_members
 from trimaran.wire.fields import filled_text, optional_flag, optional_text, refuse_rest, required_text, top_object
 from trimaran.wire.history import check_history
 from trimaran.wire.members import BAD_JSON, MAX_COUNT, read_members
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["STOP_SEQUENCE_PATH", "decode_request"]
 

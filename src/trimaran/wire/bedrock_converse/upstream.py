@@ -26,8 +26,8 @@ from trimaran.wire.bedrock_converse.extra import EXTRA, is_claude
 from trimaran.wire.bedrock_converse.request import STOP_SEQUENCE_PATH
 from trimaran.wire.bedrock_converse.usage import tier_word
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat, Tool
-from trimaran.wire.dialect import Refusals, check_fields
 from trimaran.wire.json_tool import JSON_TOOL
+from trimaran.wire.refusals import Refusals, check_fields
 
 __all__ = ["encode_request", "takes_format"]
 

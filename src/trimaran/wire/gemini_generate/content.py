@@ -18,12 +18,12 @@ import msgspec
 
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import Audio, Document, Image, Message, Part, Reasoning, Text, ToolCall, ToolResult
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.fields import filled_text, optional_flag, optional_text, refuse_rest, required_text
 from trimaran.wire.gemini_generate.names import Names, members, spellings, standard_base64, word_of
 from trimaran.wire.gemini_generate.signatures import EMPTY_TEXT, ON_TEXT, is_dummy, on_call, wrapped
 from trimaran.wire.gemini_generate.usage import ORIGIN
 from trimaran.wire.media import is_web_url
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import lost_its_text, unwrap_state
 
 __all__ = ["AUDIO_FORMATS", "FILES", "MADE_ID", "decode_contents", "decode_instruction", "image_type"]

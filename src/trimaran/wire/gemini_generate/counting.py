@@ -15,7 +15,7 @@ import msgspec
 from trimaran.errors import AttemptError, InvalidRequest, MalformedAnswer, TrimaranError
 from trimaran.types import Target, Usage
 from trimaran.wire.conversation import ChatRequest, Notes
-from trimaran.wire.dialect import UNCOUNTED, CountDialect, Envelope, Refusals, TokenCount, check_fields, decode_json
+from trimaran.wire.dialect import UNCOUNTED, CountDialect, Envelope, TokenCount, decode_json
 from trimaran.wire.failures import original_body
 from trimaran.wire.gemini_generate.dialect import FIELD_NAMES, without_foreign_thoughts
 from trimaran.wire.gemini_generate.models import is_vertex
@@ -27,6 +27,7 @@ from trimaran.wire.gemini_generate.signatures import STATE_MARK
 from trimaran.wire.gemini_generate.upstream import encode_request
 from trimaran.wire.google_failures import google_error, google_error_body
 from trimaran.wire.members import BAD_JSON, RawMembers, read_members
+from trimaran.wire.refusals import Refusals, check_fields
 
 __all__ = ["GeminiCountTokens"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from trimaran.wire.conversation import Part, Reasoning, Text
-from trimaran.wire.dialect import Dialect, StreamDecoder, decode_json
+from trimaran.wire.dialect import Dialect, decode_json
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -46,6 +46,7 @@ from trimaran.wire.gemini_generate.answer import (
 )
 from trimaran.wire.gemini_generate.signatures import EMPTY_TEXT, on_call
 from trimaran.wire.gemini_generate.usage import BROKEN, ORIGIN, neutral_finish, neutral_tier, neutral_usage
+from trimaran.wire.streams import StreamDecoder
 
 __all__ = ["GeminiDecoder", "PassingDecoder"]
 

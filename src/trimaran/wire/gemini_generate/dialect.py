@@ -17,7 +17,7 @@ import msgspec
 from trimaran.errors import AttemptError, InvalidRequest, TrimaranError
 from trimaran.types import Target, Usage
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
-from trimaran.wire.dialect import ChatDialect, Envelope, Refusals
+from trimaran.wire.dialect import ChatDialect, Envelope
 from trimaran.wire.events import Answer
 from trimaran.wire.failures import original_body
 from trimaran.wire.gemini_generate.answer import decode_answer, encode_answer, inspect_answer
@@ -32,6 +32,7 @@ from trimaran.wire.gemini_generate.signatures import STATE_MARK, wrapped
 from trimaran.wire.gemini_generate.upstream import encode_request, takes_format
 from trimaran.wire.google_failures import google_error, google_error_body
 from trimaran.wire.members import BAD_JSON, read_members
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.relay import StreamRelay
 
 __all__ = ["FIELD_NAMES", "GeminiGenerate", "without_foreign_thoughts"]

@@ -15,7 +15,6 @@ import msgspec
 
 from trimaran.types import Usage
 from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import StreamEncoder
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -35,6 +34,7 @@ from trimaran.wire.gemini_generate.signatures import DUMMY, is_placed, on_call, 
 from trimaran.wire.gemini_generate.turns import signed
 from trimaran.wire.gemini_generate.usage import ORIGIN, finish_word, usage_json
 from trimaran.wire.relay import PassRelay
+from trimaran.wire.streams import StreamEncoder
 
 if TYPE_CHECKING:
     from trimaran.wire.gemini_generate.dialect import GeminiGenerate

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from trimaran.wire.dialect import Resumed, StreamPosition
 from trimaran.wire.gemini_generate.encoder import GeminiEncoder
+from trimaran.wire.streams import Resumed, StreamPosition
 
 __all__ = ["GeminiPosition"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import ChatRequest, ResponseFormat, Tool, ToolChoice
-from trimaran.wire.dialect import Refusals, number, plain_members
+from trimaran.wire.dialect import number, plain_members
 from trimaran.wire.fields import filled_text, optional_flag, optional_text, refuse_rest
 from trimaran.wire.gemini_generate.content import decode_contents, decode_instruction
 from trimaran.wire.gemini_generate.names import count_of, members, spellings, texts_of, word_of
@@ -23,6 +23,7 @@ from trimaran.wire.gemini_generate.schemas import json_schema
 from trimaran.wire.gemini_generate.thinking import decode_thinking
 from trimaran.wire.history import check_history
 from trimaran.wire.members import read_members
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["TOP", "decode_request"]
 

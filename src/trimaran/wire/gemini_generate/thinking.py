@@ -15,12 +15,12 @@ from typing import Any
 from trimaran.errors import InvalidRequest
 from trimaran.types import Target
 from trimaran.wire.conversation import Notes, ReasoningControl
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.effort import budget_of, effort_of
 from trimaran.wire.fields import optional_flag, refuse_rest
 from trimaran.wire.gemini_generate.models import reasoning_way
 from trimaran.wire.gemini_generate.names import members, spellings, word_of
 from trimaran.wire.gemini_generate.usage import ORIGIN
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["decode_thinking", "encode_thinking"]
 

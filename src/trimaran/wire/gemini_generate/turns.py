@@ -42,11 +42,11 @@ from trimaran.wire.conversation import (
     ToolCall,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.gemini_generate.content import AUDIO_FORMATS, MADE_ID, image_type
 from trimaran.wire.gemini_generate.models import generation, is_vertex
 from trimaran.wire.gemini_generate.signatures import DUMMY, placed
 from trimaran.wire.gemini_generate.usage import ORIGIN
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["Turns", "call_json", "signed"]
 

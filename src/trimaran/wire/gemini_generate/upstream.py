@@ -18,13 +18,13 @@ import msgspec
 
 from trimaran.types import Target
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat, Tool
-from trimaran.wire.dialect import Refusals, check_fields
 from trimaran.wire.gemini_generate.models import generation, is_vertex
 from trimaran.wire.gemini_generate.schemas import holds_all
 from trimaran.wire.gemini_generate.thinking import encode_thinking
 from trimaran.wire.gemini_generate.turns import Turns
 from trimaran.wire.gemini_generate.usage import ORIGIN
 from trimaran.wire.json_tool import JSON_TOOL
+from trimaran.wire.refusals import Refusals, check_fields
 
 __all__ = ["encode_request", "takes_format"]
 

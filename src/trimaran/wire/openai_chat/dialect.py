@@ -9,7 +9,7 @@ import msgspec
 from trimaran.errors import InvalidRequest, MalformedAnswer, TrimaranError
 from trimaran.types import Target, Usage
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
-from trimaran.wire.dialect import ChatDialect, Envelope, Refusals, decode_json
+from trimaran.wire.dialect import ChatDialect, Envelope, decode_json
 from trimaran.wire.events import Answer
 from trimaran.wire.members import count_member, flag_member, read_members, text_member
 from trimaran.wire.openai_chat.answer import decode_answer, encode_answer
@@ -23,6 +23,7 @@ from trimaran.wire.openai_chat.stream_writer import END_MARKER, ChatEncoder
 from trimaran.wire.openai_chat.upstream import encode_request
 from trimaran.wire.openai_chat.usage import WireUsage, neutral_finish, neutral_tier, neutral_usage
 from trimaran.wire.openai_errors import openai_error, openai_error_body
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.relay import StreamRelay
 
 __all__ = ["OpenAIChat"]

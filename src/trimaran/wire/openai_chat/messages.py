@@ -11,11 +11,11 @@ from typing import Any
 
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import Message, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.fields import refuse_rest, required_object, required_text
 from trimaran.wire.history import check_history
 from trimaran.wire.openai_chat.parts import cache_mark, read_content
 from trimaran.wire.openai_chat.reasoning import read_reasoning
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["read_messages"]
 

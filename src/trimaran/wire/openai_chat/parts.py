@@ -12,9 +12,9 @@ from typing import Any
 
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import Audio, Document, Image, Part, Refusal, Text
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.fields import optional_text, refuse_rest, required_object, required_text, type_of
 from trimaran.wire.media import checked_base64, is_web_url, split_data_url
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["cache_mark", "read_content"]
 

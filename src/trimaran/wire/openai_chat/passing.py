@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from trimaran.errors import AttemptError, MalformedAnswer
-from trimaran.wire.dialect import StreamDecoder, decode_json
+from trimaran.wire.dialect import decode_json
 from trimaran.wire.events import (
     Event,
     Finished,
@@ -27,6 +27,7 @@ from trimaran.wire.events import (
 from trimaran.wire.members import BAD_JSON
 from trimaran.wire.openai_chat.usage import WireUsage, neutral_finish, neutral_tier, neutral_usage
 from trimaran.wire.relay import PassRelay
+from trimaran.wire.streams import StreamDecoder
 
 if TYPE_CHECKING:
     from trimaran.wire.dialect import ChatDialect

@@ -7,9 +7,9 @@ import time
 import msgspec
 
 from trimaran.wire.conversation import Text
-from trimaran.wire.dialect import Resumed, StreamPosition
 from trimaran.wire.events import PartStarted, ServiceTier, Started
 from trimaran.wire.openai_chat.stream_writer import ChatEncoder
+from trimaran.wire.streams import Resumed, StreamPosition
 
 __all__ = ["ChatPosition"]
 

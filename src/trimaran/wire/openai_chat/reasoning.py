@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 
 from trimaran.wire.conversation import Reasoning
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.members import BAD_JSON
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import is_wrapped, lost_its_text, unwrap_state, wrap_state
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Any
 
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import ChatRequest, ReasoningControl, ResponseFormat, Tool, ToolChoice
-from trimaran.wire.dialect import Refusals, means_nothing, number, plain_members
+from trimaran.wire.dialect import means_nothing, number, plain_members
 from trimaran.wire.effort import EFFORTS
 from trimaran.wire.fields import (
     filled_text,
@@ -27,6 +27,7 @@ from trimaran.wire.members import RawMembers, count_member, flag_member, plain, 
 from trimaran.wire.openai_chat.messages import read_messages
 from trimaran.wire.openai_chat.parts import cache_mark
 from trimaran.wire.openai_chat.usage import neutral_tier
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["READ", "decode_request", "stream_options"]
 

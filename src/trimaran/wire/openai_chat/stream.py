@@ -17,7 +17,7 @@ import msgspec
 
 from trimaran.errors import AttemptError, MalformedAnswer
 from trimaran.wire.conversation import Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import StreamDecoder, decode_json
+from trimaran.wire.dialect import decode_json
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -41,6 +41,7 @@ from trimaran.wire.openai_chat.usage import (
     neutral_tier,
     neutral_usage,
 )
+from trimaran.wire.streams import StreamDecoder
 
 __all__ = ["ChatDecoder"]
 

@@ -13,7 +13,6 @@ import msgspec
 
 from trimaran.types import Usage
 from trimaran.wire.conversation import Reasoning, Refusal, ToolCall
-from trimaran.wire.dialect import StreamEncoder
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -29,6 +28,7 @@ from trimaran.wire.events import (
 )
 from trimaran.wire.openai_chat.reasoning import details_of
 from trimaran.wire.openai_chat.usage import finish_word, tier_word, usage_json
+from trimaran.wire.streams import StreamEncoder
 
 __all__ = ["END_MARKER", "ChatEncoder"]
 

@@ -12,7 +12,7 @@ import msgspec
 from trimaran.errors import InvalidRequest, MalformedAnswer, TrimaranError, UnsupportedFeature
 from trimaran.types import Target, Usage
 from trimaran.wire.conversation import ChatRequest, Notes, ResponseFormat
-from trimaran.wire.dialect import UNCOUNTED, ChatDialect, CountDialect, Envelope, Refusals, TokenCount, decode_json
+from trimaran.wire.dialect import UNCOUNTED, ChatDialect, CountDialect, Envelope, TokenCount, decode_json
 from trimaran.wire.events import Answer
 from trimaran.wire.members import (
     BAD_JSON,
@@ -40,6 +40,7 @@ from trimaran.wire.openai_responses.stream import ResponsesDecoder
 from trimaran.wire.openai_responses.stream_writer import ResponsesEncoder
 from trimaran.wire.openai_responses.upstream import encode_members
 from trimaran.wire.openai_responses.usage import neutral_tier
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.relay import StreamRelay
 from trimaran.wire.state import STATE_MARK, is_wrapped
 

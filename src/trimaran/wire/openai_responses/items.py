@@ -15,10 +15,10 @@ from typing import Any
 
 from trimaran.errors import InvalidRequest
 from trimaran.wire.conversation import Message, Part, Reasoning, Text, ToolCall, ToolResult
-from trimaran.wire.dialect import Refusals
 from trimaran.wire.fields import filled_text, optional_text, refuse_rest, required_text
 from trimaran.wire.history import check_history
 from trimaran.wire.openai_responses.content import ASSISTANT, SYSTEM, TOOL_OUTPUT, USER, content_parts
+from trimaran.wire.refusals import Refusals
 from trimaran.wire.state import lost_its_text, unwrap_state
 
 __all__ = ["ORIGIN", "decode_input", "reasoning_of"]

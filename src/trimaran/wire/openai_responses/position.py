@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from trimaran.wire.dialect import Envelope, Resumed, StreamPosition
+from trimaran.wire.dialect import Envelope
 from trimaran.wire.events import ServiceTier
 from trimaran.wire.openai_responses.answer import ResponseWriter
 from trimaran.wire.openai_responses.stream_writer import ResponsesEncoder
+from trimaran.wire.streams import Resumed, StreamPosition
 
 __all__ = ["ResponsesPosition"]
 

@@ -25,7 +25,7 @@ from trimaran.wire.conversation import (
     Tool,
     ToolChoice,
 )
-from trimaran.wire.dialect import Refusals, means_nothing, number, plain_members
+from trimaran.wire.dialect import means_nothing, number, plain_members
 from trimaran.wire.effort import EFFORTS
 from trimaran.wire.fields import (
     optional_flag,
@@ -39,6 +39,7 @@ from trimaran.wire.fields import (
 from trimaran.wire.members import RawMembers, count_member, flag_member, read_members, text_member
 from trimaran.wire.openai_responses.items import decode_input
 from trimaran.wire.openai_tools import strict_form
+from trimaran.wire.refusals import Refusals
 
 __all__ = ["COUNTED", "KNOWN", "TIERS", "decode_members"]
 

@@ -18,7 +18,7 @@ import msgspec
 
 from trimaran.errors import AttemptError, MalformedAnswer
 from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import StreamDecoder, decode_json
+from trimaran.wire.dialect import decode_json
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -37,6 +37,7 @@ from trimaran.wire.failures import attempt_error, read_complaint
 from trimaran.wire.openai_responses.answer import OutputItem, WireHead, WireResponse, billed, finish_of, parts_of
 from trimaran.wire.openai_responses.items import ORIGIN
 from trimaran.wire.openai_responses.usage import neutral_tier
+from trimaran.wire.streams import StreamDecoder
 
 if TYPE_CHECKING:
     from trimaran.wire.openai_responses.dialect import OpenAIResponses

@@ -15,7 +15,7 @@ import msgspec
 
 from trimaran.types import Usage
 from trimaran.wire.conversation import Part, Reasoning, Refusal, Text, ToolCall
-from trimaran.wire.dialect import Envelope, StreamEncoder
+from trimaran.wire.dialect import Envelope
 from trimaran.wire.events import (
     ArgumentsDelta,
     Event,
@@ -30,6 +30,7 @@ from trimaran.wire.events import (
     UsageReport,
 )
 from trimaran.wire.openai_responses.answer import ResponseWriter, in_summary, item_id, output_item, status_of
+from trimaran.wire.streams import StreamEncoder
 
 __all__ = ["ResponsesEncoder"]
 

@@ -33,12 +33,12 @@ from trimaran.wire.conversation import (
     ToolCall,
     ToolResult,
 )
-from trimaran.wire.dialect import Refusals, check_fields
 from trimaran.wire.effort import effort_of
 from trimaran.wire.json_tool import JSON_TOOL
 from trimaran.wire.media import data_url
 from trimaran.wire.openai_responses.items import ORIGIN
 from trimaran.wire.openai_tools import LONGEST_CALL_ID, OWN_PROVIDERS, check_tool_names, strictness
+from trimaran.wire.refusals import Refusals, check_fields
 
 __all__ = ["encode_members"]
 
